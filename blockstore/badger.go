@@ -1,0 +1,67 @@
+package blockstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"syscall"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+)
+
+// Badger is kept small: two memtables of 8 MiB and a cache of 8 MiB. All
+// values stay in its tables (the longest, a manifest node, is 672 KiB), so the
+// value log is empty and needs no collection.
+const (
+	memTableBytes   = 8 << 20
+	blockCacheBytes = 8 << 20
+	valueThreshold  = 1 << 20
+	valueLogBytes   = 1 << 20
+)
+
+func openBadger(dir string, logger *slog.Logger) (*badger.DB, error) {
+	opts := badger.DefaultOptions(dir).
+		WithLogger(badgerLogger{logger}).
+		WithMetricsEnabled(false).
+		WithMemTableSize(memTableBytes).
+		WithNumMemtables(2).
+		WithNumCompactors(2).
+		WithBlockCacheSize(blockCacheBytes).
+		WithCompression(options.None). // proofs are hashes: nothing to gain
+		WithValueThreshold(valueThreshold).
+		WithValueLogFileSize(valueLogBytes).
+		WithSyncWrites(true).
+		WithDetectConflicts(false). // Store.writing lets one writer in at a time
+		WithCompactL0OnClose(true)
+	db, err := badger.Open(opts)
+	if err != nil {
+		return nil, openError(err)
+	}
+	return db, nil
+}
+
+// openError gives Badger's errors the identity that callers branch on.
+func openError(err error) error {
+	switch {
+	case errors.Is(err, syscall.EWOULDBLOCK), strings.Contains(err.Error(), "Cannot acquire directory lock"):
+		return fmt.Errorf("%w: %w", ErrInUse, err)
+	case strings.Contains(err.Error(), "unsupported version"):
+		return fmt.Errorf("%w: %w", ErrNewer, err)
+	}
+	return err
+}
+
+// badgerLogger passes Badger's warnings and errors on and drops the rest.
+type badgerLogger struct{ log *slog.Logger }
+
+func (l badgerLogger) Errorf(format string, args ...any)   { l.print(slog.LevelError, format, args) }
+func (l badgerLogger) Warningf(format string, args ...any) { l.print(slog.LevelWarn, format, args) }
+func (badgerLogger) Infof(string, ...any)                  {}
+func (badgerLogger) Debugf(string, ...any)                 {}
+
+func (l badgerLogger) print(level slog.Level, format string, args []any) {
+	l.log.Log(context.Background(), level, "badger: "+strings.TrimSpace(fmt.Sprintf(format, args...)))
+}

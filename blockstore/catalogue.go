@@ -1,0 +1,191 @@
+package blockstore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/vidsync/vidsync/manifest"
+)
+
+// Video is one entry of the catalogue.
+type Video struct {
+	CID       cid.Cid
+	Name      string    // as people know it
+	MediaType string    // such as video/mp4, or ""
+	Size      int64     // in bytes
+	Blocks    int       // follows from Size
+	Added     time.Time // to this catalogue
+	Seq       uint64    // the entry's number; set by the store, larger after every change
+	State     string    // the daemon's word for how far it is
+	Signer    string    // peer ID whose ticket brought it, or ""
+	RelPath   string    // below the folder it was added from, slash-separated, or ""
+}
+
+func encodeVideo(v Video, d manifest.Digest) ([]byte, error) {
+	return encodeRecord(videoRecord{
+		Video: d[:], Name: v.Name, MediaType: v.MediaType, Size: v.Size, Added: nanoseconds(v.Added),
+		State: v.State, Signer: v.Signer, RelPath: v.RelPath,
+	})
+}
+
+func decodeVideo(data []byte, seq uint64) (Video, error) {
+	var r videoRecord
+	if err := decodeRecord(data, &r); err != nil {
+		return Video{}, err
+	}
+	d, err := digestField(r.Video)
+	if err != nil {
+		return Video{}, err
+	}
+	if r.Size < 0 || r.Size > manifest.MaxVideoSize {
+		return Video{}, fmt.Errorf("%w: video of %d bytes", errRecord, r.Size)
+	}
+	return Video{
+		CID: videoCID(d), Name: r.Name, MediaType: r.MediaType, Size: r.Size, Blocks: manifest.NumBlocks(r.Size),
+		Added: timeAt(r.Added), Seq: seq, State: r.State, Signer: r.Signer, RelPath: r.RelPath,
+	}, nil
+}
+
+// PutVideo adds v to the catalogue, or replaces the entry with its CID. The
+// entry gets the next number, so that whoever follows the catalogue sees the
+// change; an entry that is there just like that keeps its own. A zero Added
+// means what the entry says already, or now.
+func (s *Store) PutVideo(v Video) error {
+	d, err := manifest.NodeDigest(v.CID)
+	if err != nil {
+		return err
+	}
+	if v.Size < 0 || v.Size > manifest.MaxVideoSize {
+		return fmt.Errorf("catalogue entry %s: %d bytes is no size of a video", v.CID, v.Size)
+	}
+	err = s.update(func(t txn) error {
+		delete(s.fresh, d)
+		return t.putVideo(d, v)
+	})
+	if err != nil {
+		return fmt.Errorf("catalogue entry %s: %w", v.CID, err)
+	}
+	return nil
+}
+
+func (t txn) putVideo(d manifest.Digest, v Video) error {
+	old, err := t.video(d)
+	switch {
+	case err == nil:
+		if v.Added.IsZero() {
+			v.Added = old.Added
+		}
+		if sameVideo(old, v) {
+			return nil
+		}
+		if err := t.Delete(numberKey(logKey, old.Seq)); err != nil {
+			return err
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	if v.Added.IsZero() {
+		v.Added = time.Now()
+	}
+	seq, err := t.nextSeq()
+	if err != nil {
+		return err
+	}
+	record, err := encodeVideo(v, d)
+	if err != nil {
+		return err
+	}
+	if err := t.Set(numberKey(logKey, seq), record); err != nil {
+		return err
+	}
+	return t.Set(digestKey(entryKey, d), encodeNumber(seq))
+}
+
+// sameVideo compares what the caller of PutVideo sets.
+func sameVideo(a, b Video) bool {
+	return a.Name == b.Name && a.MediaType == b.MediaType && a.Size == b.Size && a.Added.Equal(b.Added) &&
+		a.State == b.State && a.Signer == b.Signer && a.RelPath == b.RelPath
+}
+
+// nextSeq counts up. The count outlives the entries, so a number is never given
+// to a second entry.
+func (t txn) nextSeq() (seq uint64, err error) {
+	key := []byte{sequenceKey}
+	err = t.value(key, func(v []byte) (err error) {
+		seq, err = numberField(v)
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	return seq + 1, t.Set(key, encodeNumber(seq+1))
+}
+
+func (t txn) video(d manifest.Digest) (v Video, err error) {
+	var seq uint64
+	err = t.value(digestKey(entryKey, d), func(value []byte) (err error) {
+		seq, err = numberField(value)
+		return err
+	})
+	if err != nil {
+		return Video{}, err
+	}
+	err = t.value(numberKey(logKey, seq), func(value []byte) (err error) {
+		v, err = decodeVideo(value, seq)
+		return err
+	})
+	return v, err
+}
+
+// Video returns the catalogue's entry; fs.ErrNotExist if there is none.
+func (s *Store) Video(c cid.Cid) (v Video, err error) {
+	d, err := manifest.NodeDigest(c)
+	if err != nil {
+		return Video{}, err
+	}
+	err = s.view(func(t txn) error {
+		v, err = t.video(d)
+		return err
+	})
+	if err != nil {
+		return Video{}, fmt.Errorf("catalogue entry %s: %w", c, err)
+	}
+	return v, nil
+}
+
+// Videos yields the catalogue in the order of Seq. It ends with the first
+// error. An entry that changes meanwhile may come twice.
+func (s *Store) Videos() iter.Seq2[Video, error] { return s.VideosSince(0) }
+
+// VideosSince yields the entries with a number above seq, in that order. Whoever
+// passes the last number it saw gets every entry that is new or changed since.
+func (s *Store) VideosSince(seq uint64) iter.Seq2[Video, error] {
+	return func(yield func(Video, error) bool) {
+		if seq+1 == 0 {
+			return
+		}
+		for e, err := range s.scan([]byte{logKey}, numberKey(logKey, seq+1)) {
+			if err != nil {
+				yield(Video{}, err)
+				return
+			}
+			v, err := videoAt(e)
+			if !yield(v, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func videoAt(e entry) (Video, error) {
+	seq, err := numberField(e.key[1:])
+	if err != nil {
+		return Video{}, err
+	}
+	return decodeVideo(e.value, seq)
+}

@@ -1,0 +1,275 @@
+package blockstore_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vidsync/vidsync/blockstore"
+	"github.com/vidsync/vidsync/manifest"
+)
+
+// victimDir names, in the environment, the folder in which this binary is to
+// work until it is killed.
+const victimDir = "BLOCKSTORE_TEST_VICTIM"
+
+const killRounds = 6
+
+// TestKilled kills a process at random moments of imports, receipts, finishes
+// and removals, and looks at what it left. The victim says each thing it has
+// done after the store returned, so all it said must be there.
+func TestKilled(t *testing.T) {
+	dir := t.TempDir()
+	for round := range killRounds {
+		said := runVictim(t, dir)
+		s, err := blockstore.Open(filepath.Join(dir, "index"), blockstore.Config{})
+		if err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		for _, line := range said {
+			checkSaid(t, s, dir, line)
+		}
+		checkWhole(t, s)
+		if _, err := s.GC(t.Context()); err != nil {
+			t.Error(err)
+		}
+		checkWhole(t, s)
+		for _, line := range said {
+			checkSaid(t, s, dir, line)
+		}
+		checkClean(t, s)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Fatalf("in round %d", round)
+		}
+	}
+}
+
+// runVictim runs a victim for a random while and returns the lines it said.
+func runVictim(t *testing.T, dir string) (said []string) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), victimDir+"="+dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	quota := 1 + rand.IntN(24) // lines after which it dies, within 20 ms
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		said = append(said, lines.Text())
+		if len(said) == quota {
+			time.AfterFunc(time.Duration(rand.IntN(20))*time.Millisecond, func() { cmd.Process.Kill() })
+		}
+	}
+	err = cmd.Wait()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != -1 {
+		t.Fatalf("victim was not killed: %v", err)
+	}
+	return said
+}
+
+// victim works in dir until it is killed.
+func victim(dir string) {
+	s, err := blockstore.Open(filepath.Join(dir, "index"), blockstore.Config{})
+	must(err)
+	base := time.Now().UnixNano()
+	for i := 0; ; i++ {
+		name := fmt.Sprint(base, "-", i)
+		switch i % 3 {
+		case 0:
+			victimImport(s, dir, name)
+		case 1:
+			victimFetch(s, dir, name)
+		case 2:
+			m := victimImport(s, dir, name)
+			say("removing", name)
+			_, err := s.RemoveVideo(m.CID())
+			must(err)
+			say("removed", name, m.CID())
+		}
+	}
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func say(words ...any) { fmt.Println(words...) }
+
+// victimTail makes the end of each video its own.
+func victimTail(name string) []byte {
+	return bytes.Repeat([]byte(name+"\n"), 3*pieceSize/(len(name)+1))
+}
+
+func victimFile(path, name string) int64 {
+	tail := victimTail(name)
+	size := blockSize + int64(len(tail))
+	f, err := os.Create(path)
+	must(err)
+	must(f.Truncate(size))
+	_, err = f.WriteAt(tail, blockSize)
+	must(err)
+	must(f.Close())
+	return size
+}
+
+func firstBlock(offset, _ int64) bool { return offset == 0 }
+
+// victimImport adds a file, after it has given up an import that was long enough
+// to be written to the index.
+func victimImport(s *blockstore.Store, dir, name string) *manifest.Manifest {
+	path := filepath.Join(dir, name)
+	size := victimFile(path, name)
+	info, err := os.Stat(path)
+	must(err)
+	f, err := os.Open(path)
+	must(err)
+	defer f.Close()
+	aborted := s.Import()
+	for i, d := range digests(300) {
+		must(aborted.Block(manifest.Block{Index: i, Digest: d, Len: blockSize}, manifest.NewOutboard(blockSize)))
+	}
+	aborted.Discard()
+	im := s.Import()
+	m, err := manifest.Split(context.Background(), f, size, manifest.SplitConfig{Hole: firstBlock, Block: im.Block})
+	must(err)
+	must(im.Commit(m, blockstore.File{Path: path, Stamp: blockstore.StampOf(info)}, blockstore.Video{Name: name}))
+	say("added", name, m.CID())
+	return m
+}
+
+// victimFetch makes a receipt grow and finishes it.
+func victimFetch(s *blockstore.Store, dir, name string) {
+	part, final := filepath.Join(dir, name+".part"), filepath.Join(dir, name)
+	size := victimFile(part, name)
+	f, err := os.Open(part)
+	must(err)
+	defer f.Close()
+	outboards := make(map[int]manifest.Outboard)
+	m, err := manifest.Split(context.Background(), f, size, manifest.SplitConfig{Hole: firstBlock, Block: func(b manifest.Block, o manifest.Outboard) error {
+		outboards[b.Index] = o
+		return nil
+	}})
+	must(err)
+	must(s.PutManifest(m))
+	must(s.PutReceipt(m.CID(), part, final, 1, 2))
+	say("started", name, m.CID())
+	held := manifest.NewHoldings(size)
+	for block := range m.NumBlocks() {
+		for _, mask := range []uint32{1, held.FullMask(block)} {
+			u := blockstore.ReceiptUpdate{Block: m.Block(block), Mask: mask, Outboard: outboards[block]}
+			must(s.CommitReceipt(m.CID(), []blockstore.ReceiptUpdate{u}))
+			say("received", name, m.CID(), block, mask)
+		}
+	}
+	must(os.Rename(part, final))
+	say("finishing", name, m.CID())
+	job := blockstore.Job{ID: m.CID().String(), Kind: "transcribe", Video: m.CID()}
+	must(s.Finish(m, blockstore.File{Path: final, Origin: blockstore.Fetched}, blockstore.Video{Name: name}, job))
+	say("fetched", name, m.CID())
+}
+
+// checkSaid checks that one thing the victim said it had done is so, unless it
+// said later that it undid it.
+func checkSaid(t *testing.T, s *blockstore.Store, dir, line string) {
+	t.Helper()
+	words := strings.Fields(line)
+	if words[0] == "removing" || words[0] == "finishing" {
+		return
+	}
+	c, err := manifest.ParseVideoCID(words[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, videoErr := s.Video(c)
+	switch words[0] {
+	case "added":
+		// Removal may have begun right after.
+		if _, err := s.FileAt(filepath.Join(dir, words[1])); (err == nil) != (videoErr == nil) {
+			t.Errorf("%s: video %v, file %v", line, videoErr, err)
+		}
+	case "removed":
+		if !errors.Is(videoErr, fs.ErrNotExist) {
+			t.Errorf("%s: video %v", line, videoErr)
+		}
+	case "fetched":
+		if videoErr != nil {
+			t.Errorf("%s: %v", line, videoErr)
+		}
+	case "started", "received":
+		checkReceipt(t, s, c.String(), line, videoErr)
+	}
+}
+
+// checkReceipt checks that there is either the receipt, with what was said to
+// be in it, or the finished video with its job; never both.
+func checkReceipt(t *testing.T, s *blockstore.Store, id, line string, videoErr error) {
+	t.Helper()
+	c, err := manifest.ParseVideoCID(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Receipt(c)
+	_, jobErr := s.Job(id)
+	if (err == nil) == (videoErr == nil) || (videoErr == nil) != (jobErr == nil) {
+		t.Errorf("%s: receipt %v, video %v, job %v", line, err, videoErr, jobErr)
+	}
+	if err != nil {
+		return
+	}
+	var name, text string
+	var block int
+	var mask uint32
+	if n, _ := fmt.Sscanf(line, "received %s %s %d %d", &name, &text, &block, &mask); n == 4 && r.Masks[block]&mask != mask {
+		t.Errorf("%s: mask is %#x", line, r.Masks[block])
+	}
+}
+
+// checkWhole checks that every video in the catalogue can be read, and every
+// outboard in a receipt is right for the pieces it claims.
+func checkWhole(t *testing.T, s *blockstore.Store) {
+	t.Helper()
+	for v, err := range s.Videos() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := s.Manifest(t.Context(), v.CID)
+		if err != nil {
+			t.Fatalf("%s: %v", v.Name, err)
+		}
+		last := m.Block(m.NumBlocks() - 1)
+		read(t, s, m.Block(0), 31, make([]byte, pieceSize))
+		read(t, s, last, 0, victimTail(v.Name)[:pieceSize])
+	}
+}
+
+// checkClean checks that GC left no proof of the imports that were given up.
+func checkClean(t *testing.T, s *blockstore.Store) {
+	t.Helper()
+	if n := countProofs(t, s, digests(300)); n != 0 {
+		t.Errorf("%d proofs of discarded imports are left", n)
+	}
+}

@@ -1,0 +1,138 @@
+// Package blockstore hides where the bytes of videos lie and everything this
+// node remembers about them.
+//
+// Bytes stay in ordinary files. A small Badger index says in which file and at
+// which offset every block lies, and holds the proofs, the manifests, the
+// receipts of videos that are being fetched, the catalogue and the jobs. A
+// file that changed since it was added is noticed by its stamp and never served
+// as the old video.
+//
+// Every change is on stable storage when the call that makes it returns. A
+// change too large for one transaction is written so that the last, small
+// transaction makes all of it visible; what an interrupted one leaves behind is
+// harmless, and Run or GC removes it.
+package blockstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/vidsync/vidsync/manifest"
+)
+
+var (
+	// ErrNewer is returned by Open for an index that a newer version of
+	// vidsync wrote. The index is left as it is.
+	ErrNewer = errors.New("index was written by a newer version of vidsync")
+	// ErrInUse is returned by Open while another process has the index open.
+	ErrInUse = errors.New("index is in use by another process")
+	// ErrChanged is returned when a file is no longer what was added.
+	ErrChanged = errors.New("file changed since it was added")
+)
+
+// tidyInterval is how often Run looks for what interrupted work left behind.
+const tidyInterval = 15 * time.Minute
+
+// Config tunes a Store. The zero value works.
+type Config struct {
+	// Logger receives warnings; nil discards them.
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Store is one node's index over its files. It is safe for concurrent use.
+type Store struct {
+	db  *badger.DB
+	dir string
+	log *slog.Logger
+
+	// writing is held while a transaction that writes is built and committed,
+	// so each one sees all before it. It also guards active and fresh.
+	writing sync.Mutex
+	active  map[fileID]struct{}          // of imports under way
+	fresh   map[manifest.Digest]struct{} // manifests stored that nothing refers to yet
+
+	sweeping sync.Mutex // held by whoever removes what is no longer referred to
+
+	handles *handleCache
+	blocks  *blockCache
+}
+
+// Open opens the index in dir and creates it if there is none. One process at
+// a time may have it open: ErrInUse otherwise. The caller closes the store.
+func Open(dir string, cfg Config) (*Store, error) {
+	cfg = cfg.withDefaults()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open index: %w", err)
+	}
+	if err := checkFormatFile(dir); err != nil {
+		return nil, fmt.Errorf("open index %s: %w", dir, err)
+	}
+	if err := checkRoom(dir, openReserve); err != nil {
+		return nil, fmt.Errorf("open index %s: %w", dir, err)
+	}
+	db, err := openBadger(dir, cfg.Logger)
+	if err != nil {
+		return nil, fmt.Errorf("open index %s: %w", dir, err)
+	}
+	s := &Store{
+		db:      db,
+		dir:     dir,
+		log:     cfg.Logger,
+		active:  make(map[fileID]struct{}),
+		fresh:   make(map[manifest.Digest]struct{}),
+		handles: newHandleCache(),
+		blocks:  newBlockCache(),
+	}
+	if err := s.checkFormat(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open index %s: %w", dir, err), db.Close())
+	}
+	return s, nil
+}
+
+// Close closes the index and the files it reads from. No other call may be
+// running or follow.
+func (s *Store) Close() error {
+	s.handles.closeAll()
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close index %s: %w", s.dir, err)
+	}
+	return nil
+}
+
+// Run keeps the index tidy until ctx ends: it removes what interrupted imports
+// and removals left behind. It always returns the context's error.
+func (s *Store) Run(ctx context.Context) error {
+	ticker := time.NewTicker(tidyInterval)
+	defer ticker.Stop()
+	for {
+		if err := s.tidyNow(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("tidy index", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+func (s *Store) tidyNow(ctx context.Context) error {
+	s.sweeping.Lock()
+	defer s.sweeping.Unlock()
+	_, err := s.tidy(ctx)
+	return err
+}
