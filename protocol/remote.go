@@ -1,0 +1,278 @@
+package protocol
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vidsync/vidsync/manifest"
+	"github.com/vidsync/vidsync/protocol/internal/wire"
+)
+
+// maxDataStreams is the most data streams that one Remote opens.
+const maxDataStreams = 8
+
+// ClientConfig tunes a Remote. The zero value works.
+type ClientConfig struct {
+	// DataStreams is how many streams carry pieces, at most 8. Default 1:
+	// more are only of use on connections that limit each stream.
+	DataStreams int
+	// Timeout bounds every stretch of progress: one message, or 256 KiB of
+	// raw bytes, in either direction, and the wait for an answer. Default 30 s.
+	Timeout time.Duration
+	// Buffers is where pieces are received. Remotes may share it; nil means
+	// an own one that keeps 8 MiB.
+	Buffers *Buffers
+	// AllowRelayed also opens streams over relays and other limited connections.
+	AllowRelayed bool
+}
+
+func (c ClientConfig) withDefaults() ClientConfig {
+	if c.DataStreams <= 0 {
+		c.DataStreams = 1
+	}
+	c.DataStreams = min(c.DataStreams, maxDataStreams)
+	if c.Timeout <= 0 {
+		c.Timeout = defaultTimeout
+	}
+	if c.Buffers == nil {
+		c.Buffers = NewBuffers(8)
+	}
+	return c
+}
+
+// Remote is one video at one other node. It is safe for concurrent use.
+//
+// First it needs the video's manifest: from Manifest, or by SetManifest. Then
+// Run, once, keeps the streams; Get works while it runs.
+type Remote struct {
+	host       host.Host
+	peer       peer.ID
+	video      cid.Cid
+	capability []byte
+	cfg        ClientConfig
+	ready      chan struct{} // closed by Run once data or err is set
+
+	mu       sync.Mutex
+	manifest *manifest.Manifest
+	data     []*dataStream
+	err      error // why there are no data streams any more
+}
+
+// NewRemote returns the video at peer p, which is asked with that capability
+// (nil for none). The host must know an address of p or be connected to it.
+// Nothing is opened yet.
+func NewRemote(h host.Host, p peer.ID, video cid.Cid, capability []byte, cfg ClientConfig) *Remote {
+	return &Remote{
+		host:       h,
+		peer:       p,
+		video:      video,
+		capability: capability,
+		cfg:        cfg.withDefaults(),
+		ready:      make(chan struct{}),
+	}
+}
+
+// ID is the peer's ID as text.
+func (r *Remote) ID() string { return r.peer.String() }
+
+// SetManifest gives the Remote its video's manifest, for callers that have it
+// already. It panics if it is of another video.
+func (r *Remote) SetManifest(m *manifest.Manifest) {
+	if m.CID() != r.video {
+		panic(fmt.Sprintf("protocol: internal error: manifest of %s set for %s", m.CID(), r.video))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.manifest = m
+}
+
+func (r *Remote) currentManifest() *manifest.Manifest {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.manifest
+}
+
+// Run opens the streams and keeps them until ctx ends or the peer is lost. It
+// calls update from one goroutine with the pieces that the peer holds: first
+// for each block of which it holds any, then whenever a block's pieces change;
+// mask is always all pieces of the block now held. A slow update holds the
+// peer up. Run may be called once. It returns ctx's error, or wraps ErrRefused,
+// ErrBusy, fs.ErrNotExist (the peer has not got the video), ErrProtocol or
+// what the network said. No Get is left waiting when it returns.
+func (r *Remote) Run(ctx context.Context, update func(block int, mask uint32)) error {
+	err := r.run(ctx, update)
+	r.publish(nil, err)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("peer %s: %w", r.peer, err)
+}
+
+func (r *Remote) run(ctx context.Context, update func(block int, mask uint32)) error {
+	m := r.currentManifest()
+	if m == nil {
+		return errors.New("run before the manifest is known")
+	}
+	g, ctx := errgroup.WithContext(ctx) // whose end resets all streams
+	g.Go(func() error { return r.start(ctx, g, m, update) })
+	return g.Wait()
+}
+
+// start opens the streams and starts their loops, none of which returns nil.
+func (r *Remote) start(ctx context.Context, g *errgroup.Group, m *manifest.Manifest, update func(block int, mask uint32)) error {
+	data, err := r.openData(ctx, m)
+	if err != nil {
+		return fmt.Errorf("open pieces stream: %w", err)
+	}
+	view, err := r.openHoldings(ctx, m, update)
+	if err != nil {
+		return fmt.Errorf("open holdings stream: %w", err)
+	}
+	for _, d := range data {
+		g.Go(d.readAnswers)
+		g.Go(func() error { return d.writeRequests(ctx) })
+	}
+	r.publish(data, nil)
+	g.Go(func() error { return view.run(ctx) })
+	return nil
+}
+
+// publish says to Get which streams there are, or that there are none.
+func (r *Remote) publish(data []*dataStream, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.data, r.err = data, err
+	select {
+	case <-r.ready:
+	default:
+		close(r.ready)
+	}
+}
+
+// openStream opens a stream that is reset when ctx ends.
+func (r *Remote) openStream(ctx context.Context, id protocol.ID, memory int) (*framing, error) {
+	opening, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
+	defer cancel()
+	if r.cfg.AllowRelayed {
+		opening = network.WithAllowLimitedConn(opening, ServiceName)
+	}
+	s, err := r.host.NewStream(opening, r.peer, id)
+	if err != nil {
+		return nil, err
+	}
+	f := newFraming(ctx, s, r.cfg.Timeout)
+	if err := f.reserve(memory); err != nil {
+		f.end(err)
+		return nil, err
+	}
+	return f, nil
+}
+
+func (r *Remote) openMessage() *wire.Open {
+	return &wire.Open{Video: r.video.Bytes(), Capability: r.capability}
+}
+
+// Get fetches one piece. It blocks until the piece is here, the peer says
+// otherwise, the streams end or ctx does; in the last case the peer is told
+// that the piece is not wanted any more. Before Run has opened the streams it
+// waits for them.
+//
+// The piece and its proof have the lengths that the manifest asks for, but are
+// not verified. data lies in a page-aligned buffer of manifest.PieceSize bytes
+// that is the caller's until it calls release, which it must do; only the
+// first call counts. proof is the caller's for good.
+//
+// Errors: fs.ErrNotExist if the peer has not got the piece (ErrChanged: not
+// any more), ErrBusy, ErrClosed, ErrProtocol, or ctx's.
+func (r *Remote) Get(ctx context.Context, block, piece int) (data, proof []byte, release func(), err error) {
+	select {
+	case <-r.ready:
+	case <-ctx.Done():
+		return nil, nil, nil, ctx.Err()
+	}
+	d, err := r.leastBusy()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	c, err := d.get(ctx, block, piece)
+	if err != nil {
+		if ctx.Err() == nil {
+			err = fmt.Errorf("get piece %d of block %d from %s: %w", piece, block, r.peer, err)
+		}
+		return nil, nil, nil, err
+	}
+	return c.data, c.proof, r.cfg.Buffers.releaser(c.buffer), nil
+}
+
+// leastBusy is the data stream with the fewest requests on it.
+func (r *Remote) leastBusy() (*dataStream, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.data) == 0 {
+		return nil, fmt.Errorf("peer %s: %w: %w", r.peer, ErrClosed, withoutContext(r.err))
+	}
+	best := r.data[0]
+	for _, d := range r.data[1:] {
+		if len(d.slots) < len(best.slots) {
+			best = d
+		}
+	}
+	return best, nil
+}
+
+// withoutContext keeps the end of Run's context from looking, to a caller of
+// Get, like the end of its own.
+func withoutContext(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return errors.New("run has ended")
+	}
+	return err
+}
+
+// ReportBad tells the peer that a piece it sent did not match its proof, so
+// that it can check its disk. It has a stream of its own, so Run may have
+// ended, and returns once the peer has read the report.
+func (r *Remote) ReportBad(ctx context.Context, block, piece int) error {
+	err := r.reportBad(ctx, block, piece)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("report bad piece to %s: %w", r.peer, err)
+	}
+	return nil
+}
+
+func (r *Remote) reportBad(ctx context.Context, block, piece int) (err error) {
+	f, err := r.openStream(ctx, PiecesID, controlBytes)
+	if err != nil {
+		return err
+	}
+	defer func() { f.end(err) }()
+	if err := r.openPieces(f); err != nil {
+		return err
+	}
+	bad := &wire.Bad{Block: uint32(block), Piece: uint32(piece)}
+	if err := f.write(&wire.PieceRequest{Kind: &wire.PieceRequest_Bad{Bad: bad}}); err != nil {
+		return err
+	}
+	if err := f.stream.CloseWrite(); err != nil {
+		return err
+	}
+	f.armRead()
+	if err := f.peek(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("no end after a report: %w", err)
+	}
+	return nil
+}

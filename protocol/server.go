@@ -1,0 +1,258 @@
+package protocol
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/vidsync/vidsync/manifest"
+)
+
+// Library is where a Server finds what it serves. Its methods are called from
+// many goroutines. Absence is fs.ErrNotExist and a source that is no longer
+// what it was is ErrChanged; other errors are told to the peer as an internal
+// error, without their text.
+type Library interface {
+	// ManifestNode returns the manifest node that path leads to from the
+	// video's root: the index of the link to follow at each level.
+	ManifestNode(ctx context.Context, video cid.Cid, path []int) ([]byte, error)
+	// Holdings returns a snapshot, which is then the caller's, of what can be
+	// served of a video, and a channel that is closed at the next change
+	// (nil: there will be none).
+	Holdings(video cid.Cid) (now *manifest.Holdings, changed <-chan struct{}, err error)
+	// Piece reads one piece into buf, which has manifest.PieceSize bytes and
+	// is page-aligned, and appends its proof to proof[:0]. It is only asked
+	// for pieces that the video has.
+	Piece(ctx context.Context, video cid.Cid, block, piece int, buf, proof []byte) (data, proofOut []byte, err error)
+}
+
+// BadPieces is an optional ability of a Library.
+type BadPieces interface {
+	// BadPiece hears that a peer got a piece from here that did not match its
+	// proof, so that the disk can be checked. The peer may be lying. It is
+	// called at most once a second, whatever peers send.
+	BadPiece(video cid.Cid, block, piece int)
+}
+
+// Authorizer decides who is served.
+type Authorizer interface {
+	// Authorize returns nil if p may fetch the video, given the capability
+	// that came with its request (at most MaxCapabilityBytes, maybe none).
+	// Any error means no. It is called before anything else is looked at and
+	// must not depend on whether this node has the video.
+	Authorize(p peer.ID, video cid.Cid, capability []byte) error
+}
+
+// ServerConfig says what a Server serves, and how much. Zero limits mean the
+// defaults.
+type ServerConfig struct {
+	Library    Library      // required
+	Authorizer Authorizer   // nil refuses everyone
+	Logger     *slog.Logger // nil discards
+
+	// AllowRelayed serves streams over relays and other limited connections.
+	// Without it they are reset.
+	AllowRelayed bool
+	// Timeout bounds every stretch of progress: one message, or 256 KiB of
+	// raw bytes, in either direction. Default 30 s.
+	Timeout time.Duration
+	// BusyAfter is how long a request waits for a piece buffer before it is
+	// answered busy. Default 5 s; keep it well below the Timeout of clients.
+	BusyAfter time.Duration
+	// StreamsPerPeer and Streams limit the authorised streams that are served
+	// at once, of one peer and in all. Default 32 and 512.
+	StreamsPerPeer, Streams int
+	// OpeningPerPeer and Opening limit the streams that are not authorised
+	// yet. Default 16 and 128.
+	OpeningPerPeer, Opening int
+	// ServingPieces limits the pieces in memory at once, 1 MiB each, for all
+	// peers together. Default 64.
+	ServingPieces int
+}
+
+func (c ServerConfig) withDefaults() ServerConfig {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = defaultTimeout
+	}
+	if c.BusyAfter <= 0 {
+		c.BusyAfter = 5 * time.Second
+	}
+	for _, d := range []struct {
+		limit *int
+		value int
+	}{
+		{&c.StreamsPerPeer, 32},
+		{&c.Streams, 512},
+		{&c.OpeningPerPeer, 16},
+		{&c.Opening, 128},
+		{&c.ServingPieces, 64},
+	} {
+		if *d.limit <= 0 {
+			*d.limit = d.value
+		}
+	}
+	return c
+}
+
+// Server answers other nodes.
+type Server struct {
+	host    host.Host
+	cfg     ServerConfig
+	opening *admission
+	serving *admission
+	pieces  *semaphore.Weighted // one for each buffer in use
+	buffers *Buffers
+
+	mu         sync.Mutex
+	running    bool
+	streams    sync.WaitGroup // added to only while running
+	lastReport time.Time
+}
+
+// NewServer returns a server for h. Nothing is served before Run.
+func NewServer(h host.Host, cfg ServerConfig) *Server {
+	cfg = cfg.withDefaults()
+	return &Server{
+		host:    h,
+		cfg:     cfg,
+		opening: newAdmission(cfg.Opening, cfg.OpeningPerPeer),
+		serving: newAdmission(cfg.Streams, cfg.StreamsPerPeer),
+		pieces:  semaphore.NewWeighted(int64(cfg.ServingPieces)),
+		buffers: NewBuffers(min(cfg.ServingPieces, 16)),
+	}
+}
+
+// Run serves until ctx ends, and returns its error. By then the handlers are
+// removed and every stream has ended. It may be called again after that.
+func (s *Server) Run(ctx context.Context) error {
+	handlers := map[protocol.ID]handler{
+		ManifestID: (*incoming).serveManifest,
+		HoldingsID: (*incoming).serveHoldings,
+		PiecesID:   (*incoming).servePieces,
+	}
+	s.setRunning(true)
+	for id, handle := range handlers {
+		s.host.SetStreamHandler(id, func(st network.Stream) { s.accept(ctx, st, handle) })
+	}
+	<-ctx.Done()
+	for id := range handlers {
+		s.host.RemoveStreamHandler(id)
+	}
+	s.setRunning(false)
+	s.streams.Wait()
+	return ctx.Err()
+}
+
+func (s *Server) setRunning(running bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running = running
+}
+
+// begin counts one more stream, unless the server is about to end.
+func (s *Server) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running {
+		s.streams.Add(1)
+	}
+	return s.running
+}
+
+// A handler serves one stream. A nil error closes it, others reset it.
+type handler func(in *incoming, ctx context.Context) error
+
+// accept runs on the goroutine that libp2p starts for each stream.
+func (s *Server) accept(ctx context.Context, st network.Stream, handle handler) {
+	if !s.begin() {
+		_ = st.ResetWithError(network.StreamShutdown)
+		return
+	}
+	defer s.streams.Done()
+	if err := s.serve(ctx, st, handle); err != nil {
+		s.cfg.Logger.Debug("stream ended", "peer", st.Conn().RemotePeer(), "protocol", st.Protocol(), "error", err)
+	}
+}
+
+func (s *Server) serve(ctx context.Context, st network.Stream, handle handler) (err error) {
+	in := &incoming{server: s, framing: newFraming(ctx, st, s.cfg.Timeout), peer: st.Conn().RemotePeer()}
+	defer func() { in.end(err) }()
+	if st.Conn().Stat().Limited && !s.cfg.AllowRelayed {
+		return errRelayed
+	}
+	if !s.opening.take(in.peer) {
+		return fmt.Errorf("%w: too many streams are being opened", ErrBusy)
+	}
+	in.place = s.opening
+	defer func() { in.place.give(in.peer) }()
+	if err := in.reserve(controlBytes); err != nil {
+		return err
+	}
+	return handle(in, ctx)
+}
+
+// incoming is a stream that a peer has opened.
+type incoming struct {
+	*framing
+	server *Server
+	peer   peer.ID
+	place  *admission // where the stream is counted: opening, then serving
+}
+
+// admit asks whether the peer may fetch the video, before anything else is
+// looked at, so that the answer tells a stranger nothing. Then it counts the
+// stream as served.
+func (in *incoming) admit(video, capability []byte) (cid.Cid, error) {
+	c, err := manifest.ParseVideoCIDBytes(video)
+	if err != nil {
+		return cid.Undef, fmt.Errorf("%w: %v", errInvalid, err)
+	}
+	if len(capability) > MaxCapabilityBytes {
+		return cid.Undef, fmt.Errorf("%w: capability of %d bytes", errInvalid, len(capability))
+	}
+	if err := in.server.authorize(in.peer, c, capability); err != nil {
+		return cid.Undef, err
+	}
+	if in.place == in.server.serving {
+		return c, nil
+	}
+	if !in.server.serving.take(in.peer) {
+		return cid.Undef, fmt.Errorf("%w: too many streams are being served", ErrBusy)
+	}
+	in.place.give(in.peer)
+	in.place = in.server.serving
+	return c, nil
+}
+
+func (s *Server) authorize(p peer.ID, video cid.Cid, capability []byte) error {
+	if s.cfg.Authorizer == nil {
+		return fmt.Errorf("%w: nobody is authorised", ErrRefused)
+	}
+	if err := s.cfg.Authorizer.Authorize(p, video, capability); err != nil {
+		return fmt.Errorf("%w: %v", ErrRefused, err)
+	}
+	return nil
+}
+
+// logInternal logs an error whose text is not told to the peer.
+func (s *Server) logInternal(msg string, err error, args ...any) {
+	for _, row := range statuses {
+		if errors.Is(err, row.err) {
+			return
+		}
+	}
+	s.cfg.Logger.Warn(msg, append(args, "error", err)...)
+}
