@@ -1,0 +1,39 @@
+package assemble
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// markName is the extended attribute that a part file carries: the CID of its
+// video. A file system may give the inode number of a removed file to the next
+// one, so the number alone does not prove that a file is ours. Where there are
+// no attributes it has to do.
+const markName = "user.vidsync.part"
+
+func setMark(f *os.File, text string) error {
+	err := unix.Fsetxattr(int(f.Fd()), markName, []byte(text), 0)
+	if err != nil && !unmarkable(err) {
+		return &os.PathError{Op: "setxattr", Path: f.Name(), Err: err}
+	}
+	return nil
+}
+
+// clearMark takes the mark away; it does no harm where it stays.
+func clearMark(f *os.File) { _ = unix.Fremovexattr(int(f.Fd()), markName) }
+
+// hasMark tells whether f carries the mark, or cannot carry any.
+func hasMark(f *os.File, text string) bool {
+	buf := make([]byte, len(text)+1)
+	n, err := unix.Fgetxattr(int(f.Fd()), markName, buf)
+	if err != nil {
+		return unmarkable(err)
+	}
+	return string(buf[:n]) == text
+}
+
+func unmarkable(err error) bool {
+	return errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM)
+}

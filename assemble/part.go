@@ -1,0 +1,178 @@
+package assemble
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vidsync/vidsync/blockstore"
+)
+
+// create makes a new part file beside f.final, under a name that nobody has,
+// and starts its receipt. The receipt comes before the space is taken: a crash
+// in between leaves an empty file and not a large one.
+func (f *File) create() error {
+	if !f.cfg.Sparse {
+		if err := checkSpace(f.target.Dir, f.video.Size(), f.cfg.Reserve); err != nil {
+			return err
+		}
+	}
+	part, err := createExclusive(f.final)
+	if err != nil {
+		return err
+	}
+	f.part, f.partPath = part, part.Name()
+	if err := f.start(); err != nil {
+		return errors.Join(err, f.removePart(), f.store.DropReceipt(f.video.CID()))
+	}
+	return nil
+}
+
+func createExclusive(final string) (*os.File, error) {
+	for n := 1; n <= maxNumber; n++ {
+		path := filepath.Join(filepath.Dir(final), partName(filepath.Base(final), n))
+		part, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o644)
+		if !errors.Is(err, fs.ErrExist) {
+			return part, err
+		}
+	}
+	return nil, fmt.Errorf("%w: %s%s and the %d names after it", ErrExists, final, partSuffix, maxNumber-1)
+}
+
+// start begins a receipt for the part file and takes the space for it.
+func (f *File) start() error {
+	if err := setMark(f.part, f.video.CID().String()); err != nil {
+		return err
+	}
+	id, err := stampOf(f.part)
+	if err != nil {
+		return err
+	}
+	if err := f.store.PutReceipt(f.video.CID(), f.partPath, f.final, id.Inode, id.Device); err != nil {
+		return indexError(err)
+	}
+	if err := f.preallocate(); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(f.partPath))
+}
+
+// preallocate gives the part file its size and, unless it is to be sparse, the
+// space that it does not have yet.
+func (f *File) preallocate() error {
+	size := f.video.Size()
+	info, err := f.part.Stat()
+	if err != nil {
+		return err
+	}
+	if f.cfg.Sparse || size == 0 {
+		return f.part.Truncate(size)
+	}
+	need := size - max(allocated(info), f.held.Bytes())
+	if info.Size() == size && need <= 0 {
+		return nil
+	}
+	if err := checkSpace(f.target.Dir, need, f.cfg.Reserve); err != nil {
+		return err
+	}
+	return spaceError(allocate(f.part, size), f.target.Dir, need)
+}
+
+// ownPart opens the part file of a receipt. It returns nil and the reason if
+// that file is gone or is another one now.
+func (f *File) ownPart(r blockstore.Receipt) (part *os.File, reason string, err error) {
+	part, err = os.OpenFile(r.Part, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, "the part file is gone", nil
+	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENXIO):
+		return nil, "the part file was replaced", nil
+	case err != nil:
+		return nil, "", err
+	}
+	stamp, err := stampOf(part)
+	if err != nil {
+		return nil, "", errors.Join(err, part.Close())
+	}
+	if !isReceipted(stamp, r) || !hasMark(part, r.Video.String()) {
+		return nil, "the part file was replaced", part.Close()
+	}
+	return part, "", nil
+}
+
+// isReceipted tells whether the stamp is of the file that the receipt speaks of.
+func isReceipted(s blockstore.Stamp, r blockstore.Receipt) bool {
+	return s.Inode == r.Inode && s.Device == r.Device
+}
+
+// checkPart returns ErrPartLost unless the part's path still leads to it.
+func (f *File) checkPart() error {
+	named, err := os.Lstat(f.partPath)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrPartLost, err)
+	}
+	open, err := f.part.Stat()
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(named, open) {
+		return fmt.Errorf("%w: %s was replaced", ErrPartLost, f.partPath)
+	}
+	return nil
+}
+
+// removePart deletes the part file. What else may lie at its path stays.
+func (f *File) removePart() error {
+	err := f.checkPart()
+	if errors.Is(err, ErrPartLost) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.Remove(f.partPath)
+}
+
+// stampOf is the stamp of an open regular file.
+func stampOf(f *os.File) (blockstore.Stamp, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return blockstore.Stamp{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return blockstore.Stamp{}, fmt.Errorf("%s is not a regular file", f.Name())
+	}
+	return blockstore.StampOf(info), nil
+}
+
+func sameFile(a, b *os.File) error {
+	x, err := a.Stat()
+	if err != nil {
+		return err
+	}
+	y, err := b.Stat()
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(x, y) {
+		return fmt.Errorf("%w: %s was replaced", ErrPartLost, a.Name())
+	}
+	return nil
+}
+
+// syncDir makes the names in a folder durable, where its file system can.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
+		err = nil
+	}
+	return errors.Join(err, d.Close())
+}
