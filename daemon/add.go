@@ -1,0 +1,249 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/vidsync/vidsync/api"
+	"github.com/vidsync/vidsync/assemble"
+	"github.com/vidsync/vidsync/blockstore"
+	"github.com/vidsync/vidsync/manifest"
+	"github.com/vidsync/vidsync/transcribe"
+)
+
+// maxAddFiles bounds what one add walks through.
+const maxAddFiles = 1_000_000
+
+// Add hashes files in place, or copies of them, and puts them into the
+// catalogue.
+func (n *Node) Add(ctx context.Context, req api.AddRequest, emit func(api.Progress)) (api.AddResult, error) {
+	result := api.AddResult{Added: []api.Added{}}
+	files, failed := listInputs(req.Paths)
+	result.Failed = failed
+	if req.Name != "" && len(files) > 1 {
+		return result, api.Errorf(api.CodeUsage, "--name is for one file, these are %d", len(files))
+	}
+	a := adder{node: n, req: req, files: files}
+	for _, f := range files {
+		a.total += f.size
+	}
+	stop := a.report(emit)
+	defer stop()
+	for _, f := range files {
+		added, err := a.add(ctx, f)
+		if ctx.Err() != nil {
+			return result, ctx.Err()
+		}
+		if err != nil {
+			result.Failed = append(result.Failed, failure(f.path, err))
+			a.done.Add(f.size - a.current.Load())
+			continue
+		}
+		result.Added = append(result.Added, added)
+	}
+	return result, nil
+}
+
+// input is one file to add.
+type input struct {
+	path     string
+	relative string // below the folder that was named, or the file's own name
+	size     int64
+}
+
+// listInputs finds the files to add. What cannot be read is reported, not
+// fatal. Files that vidsync itself made (unfinished fetches, transcripts) and
+// hidden files are passed over inside folders.
+func listInputs(paths []string) ([]input, []api.Failure) {
+	var files []input
+	var failed []api.Failure
+	for _, root := range paths {
+		info, err := os.Stat(root)
+		switch {
+		case err != nil:
+			failed = append(failed, failure(root, err))
+		case info.Mode().IsRegular():
+			files = append(files, input{path: root, relative: filepath.Base(root), size: info.Size()})
+		case info.IsDir():
+			f, bad := walkFolder(root)
+			files, failed = append(files, f...), append(failed, bad...)
+		default:
+			failed = append(failed, failure(root, api.Errorf(api.CodeUsage, "is neither a file nor a folder")))
+		}
+	}
+	return files, failed
+}
+
+func walkFolder(root string) (files []input, failed []api.Failure) {
+	sidecars := map[string]bool{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			failed = append(failed, failure(path, err))
+			if d != nil && d.IsDir() {
+				return fs.SkipDir
+			}
+		case path != root && strings.HasPrefix(d.Name(), "."):
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+		case len(files) >= maxAddFiles:
+			return fmt.Errorf("more than %d files in one folder; add its parts one by one", maxAddFiles)
+		case d.Type().IsRegular() && !strings.HasSuffix(d.Name(), ".part"):
+			info, err := d.Info()
+			if err != nil {
+				failed = append(failed, failure(path, err))
+				return nil
+			}
+			relative, _ := filepath.Rel(root, path) // path begins with root
+			files = append(files, input{path: path, relative: filepath.ToSlash(relative), size: info.Size()})
+			for _, s := range transcribe.Sidecars(path) {
+				sidecars[s] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		failed = append(failed, failure(root, err))
+	}
+	return slices.DeleteFunc(files, func(f input) bool { return sidecars[f.path] }), failed
+}
+
+func failure(path string, err error) api.Failure {
+	code := api.CodeOf(err)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		code = api.CodeNotFound
+	case errors.Is(err, fs.ErrPermission):
+		code = api.CodeOther
+	case errors.Is(err, assemble.ErrNoSpace):
+		code = api.CodeNoSpace
+	}
+	text := err.Error()
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		text = pe.Err.Error() // the path stands beside it
+	}
+	return api.Failure{Path: path, Code: code, Error: text}
+}
+
+// adder is the state of one Add.
+type adder struct {
+	node  *Node
+	req   api.AddRequest
+	files []input
+	total int64
+
+	done    atomic.Int64 // bytes of all files
+	current atomic.Int64 // bytes of the file at work
+	name    atomic.Pointer[string]
+}
+
+// report emits progress until the returned function is called.
+func (a *adder) report(emit func(api.Progress)) (stop func()) {
+	if emit == nil {
+		return func() {}
+	}
+	m := newMeter()
+	return every(progressEvery, func() {
+		p := m.progress("hashing", a.done.Load(), a.total)
+		if name := a.name.Load(); name != nil {
+			p.Name = *name
+		}
+		emit(p)
+	})
+}
+
+func (a *adder) add(ctx context.Context, f input) (api.Added, error) {
+	a.current.Store(0)
+	a.name.Store(&f.relative)
+	path, origin := f.path, blockstore.Added
+	if a.req.Copy {
+		copied, err := assemble.CopyIn(ctx, f.path, a.node.cfg.Paths.Videos)
+		if err != nil {
+			return api.Added{}, err
+		}
+		path, origin = copied, blockstore.Copied
+	}
+	name := a.req.Name
+	if name == "" {
+		name = filepath.Base(f.path)
+	}
+	v, err := a.index(ctx, path, f.relative, name, origin)
+	if err != nil {
+		if origin == blockstore.Copied {
+			err = errors.Join(err, os.Remove(path))
+		}
+		return api.Added{}, err
+	}
+	return api.Added{CID: v.CID.String(), Name: v.Name, Path: path, Size: v.Size}, nil
+}
+
+// index hashes a file and commits it to the blockstore. A file that is known
+// and unchanged is not read again.
+func (a *adder) index(ctx context.Context, path, relative, name string, origin blockstore.Origin) (blockstore.Video, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return blockstore.Video{}, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return blockstore.Video{}, err
+	}
+	stamp := blockstore.StampOf(info)
+	store := a.node.store
+	if known, err := store.FileAt(path); err == nil && known.Stamp == stamp {
+		if v, err := store.Video(known.Video); err == nil && (a.req.Name == "" || a.req.Name == v.Name) {
+			a.progress(info.Size())
+			return v, nil
+		}
+	}
+	imp := store.Import()
+	m, err := manifest.Split(ctx, file, info.Size(), manifest.SplitConfig{Progress: a.progress, Hole: holes(file), Block: imp.Block})
+	if err == nil {
+		err = unchanged(file, path, stamp)
+	}
+	if err != nil {
+		imp.Discard()
+		return blockstore.Video{}, err
+	}
+	now := time.Now().UTC()
+	v := blockstore.Video{
+		CID: m.CID(), Name: name, RelPath: relative, MediaType: mediaType(name),
+		Size: m.Size(), Blocks: m.NumBlocks(), Added: now, State: "whole",
+	}
+	if old, err := store.Video(v.CID); err == nil {
+		v.Added, v.Signer = old.Added, old.Signer
+	}
+	return v, imp.Commit(m, blockstore.File{Path: path, Stamp: stamp, Video: v.CID, Origin: origin, When: now}, v)
+}
+
+func (a *adder) progress(n int64) {
+	a.done.Add(n)
+	a.current.Add(n)
+}
+
+// unchanged makes sure that the file is still what was there when hashing
+// began, and still the one that the path names.
+func unchanged(file *os.File, path string, before blockstore.Stamp) error {
+	now, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if blockstore.StampOf(now) != before || blockstore.StampOf(named) != before {
+		return api.Errorf(api.CodeUnavailable, "changed while it was being hashed; add it again once nothing writes to it")
+	}
+	return nil
+}

@@ -1,0 +1,159 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/vidsync/vidsync/api"
+	"github.com/vidsync/vidsync/manifest"
+)
+
+// Cat writes a range of a video, every byte checked. What is not here is
+// fetched first, from the range's start on.
+func (n *Node) Cat(ctx context.Context, req api.CatRequest, w io.Writer) error {
+	video, err := n.resolve(req.Ref)
+	if err != nil {
+		return err
+	}
+	if req.Offset < 0 {
+		return api.Errorf(api.CodeUsage, "--offset %d is negative", req.Offset)
+	}
+	var t *task
+	if !n.isWhole(ctx, video) {
+		if t, err = n.fetchForReading(ctx, req); err != nil {
+			return err
+		}
+	}
+	m, err := n.awaitManifest(ctx, video, t)
+	if err != nil {
+		return err
+	}
+	end := m.Size()
+	if req.Length >= 0 && req.Length < end-req.Offset {
+		end = req.Offset + req.Length
+	}
+	if req.Offset > m.Size() {
+		return api.Errorf(api.CodeUsage, "--offset %d is beyond the video's %d bytes", req.Offset, m.Size())
+	}
+	r := reader{node: n, m: m, task: t, buf: make([]byte, manifest.PieceSize)}
+	for offset := req.Offset; offset < end; {
+		piece, start, err := r.piece(ctx, offset)
+		if err != nil {
+			return err
+		}
+		part := piece[offset-start : min(int64(len(piece)), end-start)]
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+		offset += int64(len(part))
+	}
+	return nil
+}
+
+// fetchForReading starts a fetch, or joins the one that runs.
+func (n *Node) fetchForReading(ctx context.Context, req api.CatRequest) (*task, error) {
+	job, err := n.fetchJob(ctx, api.FetchRequest{Ref: req.Ref, Peers: req.Peers, NoTranscribe: true})
+	if err != nil {
+		return nil, err
+	}
+	return n.jobs.submit(job)
+}
+
+// awaitManifest waits until the manifest is here, or the fetch t has failed.
+func (n *Node) awaitManifest(ctx context.Context, video cid.Cid, t *task) (*manifest.Manifest, error) {
+	for {
+		m, err := n.library.manifest(ctx, video)
+		if !errors.Is(err, fs.ErrNotExist) || t == nil {
+			return m, err
+		}
+		if err := waitChange(ctx, t, nil); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// reader reads pieces of one video, waiting for those that are on their way.
+type reader struct {
+	node *Node
+	m    *manifest.Manifest
+	task *task // of the fetch; nil for a video that is whole
+	buf  []byte
+}
+
+// piece returns the verified piece around offset, and where it starts.
+func (r *reader) piece(ctx context.Context, offset int64) (data []byte, start int64, err error) {
+	b := r.m.Block(int(offset / manifest.BlockSize))
+	piece := int(offset-b.Offset) / manifest.PieceSize
+	start = b.Offset + int64(piece)*manifest.PieceSize
+	for {
+		data, err := r.read(ctx, b, piece)
+		if err == nil || r.task == nil {
+			return data, start, readError(err)
+		}
+		var changed <-chan struct{}
+		if f := r.node.library.fetching(r.m.CID()); f != nil {
+			changed = f.await(b.Index, piece)
+		}
+		if err := waitChange(ctx, r.task, changed); err != nil {
+			return nil, 0, err
+		}
+	}
+}
+
+// read gets a piece from the running fetch, which checked it, or from a file
+// here, checking it.
+func (r *reader) read(ctx context.Context, b manifest.Block, piece int) ([]byte, error) {
+	if f := r.node.library.fetching(r.m.CID()); f != nil {
+		data, _, err := f.file.ReadPiece(ctx, b.Index, piece, r.buf, nil)
+		if err == nil {
+			return data, nil
+		}
+	}
+	data, _, err := r.node.store.ReadPiece(ctx, b.Digest, b.Len, piece, r.buf, nil)
+	return data, err
+}
+
+func readError(err error) error {
+	if errors.Is(err, manifest.ErrCorrupt) {
+		return api.Errorf(api.CodeCorrupt, "%w; see: vidsync verify", err)
+	}
+	return err
+}
+
+// await asks for a block before others, and returns a channel that is closed
+// when more of the video is here; nil if the piece came meanwhile.
+func (f *fetch) await(block, piece int) <-chan struct{} {
+	have, changed := f.file.Holdings()
+	if have.Has(block, piece) {
+		return closed
+	}
+	if x := f.x.Load(); x != nil {
+		x.Prioritise(block)
+	}
+	return changed
+}
+
+var closed = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// waitChange waits a moment, or until changed is closed, and fails once the
+// fetch has.
+func waitChange(ctx context.Context, t *task, changed <-chan struct{}) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.done:
+		return t.err
+	case <-changed:
+	case <-time.After(progressEvery):
+	}
+	return nil
+}

@@ -1,0 +1,332 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/vidsync/vidsync/api"
+	"github.com/vidsync/vidsync/blockstore"
+	"github.com/vidsync/vidsync/manifest"
+	"github.com/vidsync/vidsync/transcribe"
+)
+
+// The states in which a video of the catalogue can be.
+const (
+	videoWhole   = "whole"
+	videoPartial = "partial" // being fetched, or a fetch of it was interrupted
+	videoChanged = "changed" // its file is no longer what was added
+	videoMissing = "missing" // its file is gone
+)
+
+// resolve turns a reference into a video's CID: a ticket, a CID, or the name
+// of a video here that only one bears. The video need not be here.
+func (n *Node) resolve(ref string) (cid.Cid, error) {
+	if isTicket(ref) {
+		inv, err := parseTicket(ref)
+		if err != nil {
+			return cid.Undef, api.Errorf(api.CodeUsage, "%w", err)
+		}
+		return inv.Video, nil
+	}
+	c, cidErr := manifest.ParseVideoCID(ref)
+	if cidErr == nil {
+		return c, nil
+	}
+	var found []blockstore.Video
+	for v, err := range n.store.Videos() {
+		if err != nil {
+			return cid.Undef, err
+		}
+		if v.Name == ref {
+			found = append(found, v)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0].CID, nil
+	case 0:
+		return cid.Undef, api.Errorf(api.CodeUsage, "%q is neither a video's CID, nor a ticket, nor the name of a video here", ref)
+	}
+	return cid.Undef, api.Errorf(api.CodeUsage, "%d videos here are named %q; use the CID (see: vidsync ls)", len(found), ref)
+}
+
+// localVideo is the catalogue's entry that ref names.
+func (n *Node) localVideo(ref string) (blockstore.Video, error) {
+	c, err := n.resolve(ref)
+	if err != nil {
+		return blockstore.Video{}, err
+	}
+	v, err := n.store.Video(c)
+	if errors.Is(err, fs.ErrNotExist) {
+		return v, api.Errorf(api.CodeNotFound, "video %s is not here; bring it with: vidsync fetch", c)
+	}
+	return v, err
+}
+
+// fileState is the best file of a video and the state that it is in.
+func (n *Node) fileState(video cid.Cid) (path, state string, err error) {
+	files, err := n.store.Files(video)
+	if err != nil {
+		return "", "", err
+	}
+	path, state = "", videoMissing
+	for _, f := range files {
+		info, err := os.Stat(f.Path)
+		switch {
+		case err == nil && blockstore.StampOf(info) == f.Stamp:
+			return f.Path, videoWhole, nil
+		case err == nil:
+			path, state = f.Path, videoChanged
+		case path == "":
+			path = f.Path
+		}
+	}
+	return path, state, nil
+}
+
+// filePath is a file that holds the video whole.
+func (n *Node) filePath(video cid.Cid) (string, error) {
+	path, state, err := n.fileState(video)
+	switch {
+	case err != nil:
+		return "", err
+	case state == videoChanged:
+		return "", api.Errorf(api.CodeNotFound, "%s was changed since it was added as %s; add it again, or restore it", path, video)
+	case state == videoMissing:
+		return "", api.Errorf(api.CodeNotFound, "no file of video %s is here any more (it was %s)", video, path)
+	}
+	return path, nil
+}
+
+func (n *Node) isWhole(_ context.Context, video cid.Cid) bool {
+	_, state, err := n.fileState(video)
+	return err == nil && state == videoWhole
+}
+
+// Videos lists the catalogue, and the videos that are on their way.
+func (n *Node) Videos(ctx context.Context) ([]api.Video, error) {
+	videos := []api.Video{}
+	for v, err := range n.store.Videos() {
+		if err != nil {
+			return nil, err
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		out, err := n.listed(v)
+		if err != nil {
+			return nil, err
+		}
+		videos = append(videos, out)
+	}
+	for job, err := range n.store.Jobs() {
+		if err != nil {
+			return nil, err
+		}
+		if job.Kind == kindFetch && job.State != stateDone {
+			videos = append(videos, n.arriving(ctx, job))
+		}
+	}
+	return videos, nil
+}
+
+func (n *Node) listed(v blockstore.Video) (api.Video, error) {
+	path, state, err := n.fileState(v.CID)
+	if err != nil {
+		return api.Video{}, err
+	}
+	out := api.Video{
+		CID: v.CID.String(), Name: v.Name, Size: v.Size, MediaType: v.MediaType,
+		Added: v.Added, State: state, Path: path,
+	}
+	if state == videoWhole {
+		out.Have = v.Size
+	}
+	if t := n.transcriptState(v.CID); t != nil {
+		out.Transcript = t.State
+	}
+	return out, nil
+}
+
+// arriving lists a video that a fetch is bringing here.
+func (n *Node) arriving(ctx context.Context, job blockstore.Job) api.Video {
+	out := api.Video{CID: job.Video.String(), Name: n.jobName(job), State: videoPartial, Added: job.Created}
+	m, err := n.library.manifest(ctx, job.Video)
+	if err != nil {
+		return out // nobody told its size yet
+	}
+	out.Size = m.Size()
+	if have, err := n.have(m); err == nil {
+		out.Have = have.Bytes()
+	}
+	return out
+}
+
+// have is what can be read of a video here now: from the catalogue's files, a
+// running fetch, or what an interrupted one left.
+func (n *Node) have(m *manifest.Manifest) (*manifest.Holdings, error) {
+	have, _, err := n.library.Holdings(m.CID())
+	if err != nil {
+		return nil, err
+	}
+	receipt, err := n.store.Receipt(m.CID())
+	if errors.Is(err, fs.ErrNotExist) {
+		return have, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	have = have.Clone()
+	for block, mask := range receipt.Masks {
+		have.Add(block, mask)
+	}
+	return have, nil
+}
+
+// Info describes one video.
+func (n *Node) Info(ctx context.Context, ref string) (api.Info, error) {
+	video, err := n.resolve(ref)
+	if err != nil {
+		return api.Info{}, err
+	}
+	m, err := n.library.manifest(ctx, video)
+	if errors.Is(err, fs.ErrNotExist) {
+		return api.Info{}, api.Errorf(api.CodeNotFound, "video %s is not here; bring it with: vidsync fetch", video)
+	}
+	if err != nil {
+		return api.Info{}, err
+	}
+	have, err := n.have(m)
+	if err != nil {
+		return api.Info{}, err
+	}
+	info := api.Info{
+		CID: video.String(), Size: m.Size(), BlockSize: manifest.BlockSize,
+		State: videoPartial, Files: []string{}, Transcripts: []string{}, Blocks: make([]api.Block, m.NumBlocks()),
+	}
+	for i := range info.Blocks {
+		b := m.Block(i)
+		info.Blocks[i] = api.Block{CID: b.CID().String(), Size: b.Len, Have: have.Full(i)}
+	}
+	return info, n.describe(&info, video)
+}
+
+// describe adds what the catalogue knows of a video.
+func (n *Node) describe(info *api.Info, video cid.Cid) error {
+	v, err := n.store.Video(video)
+	if errors.Is(err, fs.ErrNotExist) {
+		if job, err := n.store.Job(jobID(kindFetch, video)); err == nil {
+			info.Name = n.jobName(job)
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	info.Name, info.MediaType, info.Added = v.Name, v.MediaType, v.Added
+	if info.Path, info.State, err = n.fileState(video); err != nil {
+		return err
+	}
+	files, err := n.store.Files(video)
+	for _, f := range files {
+		info.Files = append(info.Files, f.Path)
+	}
+	if info.Path != "" {
+		info.Transcripts = append(info.Transcripts, transcribe.Sidecars(info.Path)...)
+	}
+	return err
+}
+
+// Remove forgets a video, and deletes its files if told to.
+func (n *Node) Remove(ctx context.Context, req api.RemoveRequest) (api.Freed, error) {
+	video, err := n.resolve(req.Ref)
+	if err != nil {
+		return api.Freed{}, err
+	}
+	freed := api.Freed{CID: video.String(), Files: []string{}, Kept: []string{}}
+	known, err := n.known(video)
+	if err != nil {
+		return freed, err
+	}
+	if !known {
+		return freed, api.Errorf(api.CodeNotFound, "video %s is not here", video)
+	}
+	for _, kind := range []string{kindFetch, kindTranscribe} {
+		if err := n.jobs.giveUp(ctx, jobID(kind, video)); err != nil {
+			return freed, err
+		}
+	}
+	if v, err := n.store.Video(video); err == nil {
+		freed.Name = v.Name
+	}
+	if err := n.removeFiles(video, req.Files, &freed); err != nil {
+		return freed, err
+	}
+	gone, err := n.store.RemoveVideo(video)
+	n.library.forget(video)
+	freed.IndexItems = gone.Items
+	freed.Bytes += gone.Bytes
+	return freed, err
+}
+
+// known tells whether anything here belongs to a video.
+func (n *Node) known(video cid.Cid) (bool, error) {
+	_, videoErr := n.store.Video(video)
+	_, receiptErr := n.store.Receipt(video)
+	_, jobErr := n.store.Job(jobID(kindFetch, video))
+	for _, err := range []error{videoErr, receiptErr, jobErr} {
+		if err == nil {
+			return true, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// removeFiles deletes the unfinished file of a fetch, and with all also the
+// finished files and their transcripts. Without it they are listed as kept.
+func (n *Node) removeFiles(video cid.Cid, all bool, freed *api.Freed) error {
+	files, err := n.store.Files(video)
+	if err != nil {
+		return err
+	}
+	var doomed []string
+	for _, f := range files {
+		if all {
+			doomed = append(append(doomed, f.Path), transcribe.Sidecars(f.Path)...)
+		} else {
+			freed.Kept = append(freed.Kept, f.Path)
+		}
+	}
+	if receipt, err := n.store.Receipt(video); err == nil {
+		doomed = append(doomed, receipt.Part)
+	}
+	for _, path := range doomed {
+		info, err := os.Lstat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := os.Remove(path); err != nil {
+			return fmt.Errorf("nothing was forgotten: %w", err)
+		}
+		freed.Files = append(freed.Files, path)
+		freed.Bytes += info.Size()
+	}
+	return nil
+}
+
+// GC drops what no video needs any more.
+func (n *Node) GC(ctx context.Context) (api.Freed, error) {
+	gone, err := n.store.GC(ctx)
+	return api.Freed{IndexItems: gone.Items, Bytes: gone.Bytes, Files: []string{}, Kept: []string{}}, err
+}

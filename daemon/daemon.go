@@ -1,0 +1,210 @@
+// Package daemon hides one node's life: its identity, its libp2p host, whom it
+// trusts, where it finds peers, its durable jobs and its local API. It is the
+// only place where all parts of vidsync meet.
+//
+// Open gives a node that can answer from its own disk. Run, beside it, makes
+// it part of the network: it serves peers, fetches, and works off jobs. A
+// command without a daemon uses the same two calls for as long as it runs.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vidsync/vidsync/api"
+	"github.com/vidsync/vidsync/blockstore"
+	"github.com/vidsync/vidsync/protocol"
+	"github.com/vidsync/vidsync/transcribe"
+)
+
+// Paths says where a node keeps its things. All are absolute.
+type Paths struct {
+	Identity string // private key file, 0600
+	Peers    string // trust list
+	Index    string // Badger folder
+	Work     string // checkpoints of transcriptions
+	Videos   string // where fetched videos go by default
+	Socket   string // Unix socket of the local API
+	Lock     string // held while a process uses the home
+	APIToken string // token of the TCP API, 0600
+}
+
+// Config is what a node is told. The zero value of every field but Paths
+// works.
+type Config struct {
+	Paths   Paths
+	Listen  []string // multiaddrs; none: DefaultListen
+	Peers   []string // static peers, as multiaddrs with /p2p/
+	NoMDNS  bool     // do not look for peers on the LAN
+	Open    bool     // serve every stranger
+	Serve   bool     // listen on Paths.Socket, and go on with stored jobs
+	API     string   // also serve the API on this TCP address; empty: no
+	Version string
+	// NoTranscribe leaves fetched videos without a transcript.
+	NoTranscribe bool
+	Transcribe   transcribe.Config
+	Logger       *slog.Logger // nil: silent
+	// Ready, if set, is called once the node listens and its API answers.
+	Ready func()
+}
+
+// Node is one open node. It implements api.Node.
+type Node struct {
+	cfg         Config
+	log         *slog.Logger
+	lock        *flock.Flock
+	key         crypto.PrivKey
+	self        peer.ID
+	store       *blockstore.Store
+	trust       *trustList
+	transcriber *transcribe.Transcriber
+	library     *library
+	jobs        *jobQueue
+	bans        banList
+	started     time.Time
+
+	online *network // set while Run runs, nil before and after; see network.go
+	ready  chan struct{}
+}
+
+var _ api.Node = (*Node)(nil)
+
+// Open takes the home's lock, and opens or creates what the node keeps. The
+// caller must Close it. A home that another process uses gives CodeInUse.
+func Open(ctx context.Context, cfg Config) (*Node, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now(), ready: make(chan struct{})}
+	if err := n.open(ctx); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+func (n *Node) open(ctx context.Context) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	p := n.cfg.Paths
+	if n.lock, err = lockHome(p.Lock); err != nil {
+		return err
+	}
+	if n.key, err = loadIdentity(p.Identity); err != nil {
+		return err
+	}
+	if n.self, err = peer.IDFromPrivateKey(n.key); err != nil {
+		return fmt.Errorf("identity %s: %w", p.Identity, err)
+	}
+	if n.trust, err = openTrustList(p.Peers); err != nil {
+		return err
+	}
+	if n.store, err = blockstore.Open(p.Index, blockstore.Config{Logger: n.log}); err != nil {
+		return indexError(p.Index, err)
+	}
+	tc := n.cfg.Transcribe
+	tc.Logger = n.log
+	if n.transcriber, err = transcribe.New(tc); err != nil {
+		return api.Errorf(api.CodeUsage, "transcription settings: %w", err)
+	}
+	n.library = newLibrary(n.store)
+	n.jobs = newJobQueue(n.store, n.log)
+	return nil
+}
+
+func lockHome(path string) (*flock.Flock, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("make home: %w", err)
+	}
+	l := flock.New(path, flock.SetPermissions(0o600))
+	ok, err := l.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock home: %w", err)
+	}
+	if !ok {
+		return nil, api.Errorf(api.CodeInUse, "%s is in use by another vidsync process; stop it, or choose another home with --home", filepath.Dir(path))
+	}
+	return l, nil
+}
+
+func indexError(dir string, err error) error {
+	switch {
+	case errors.Is(err, blockstore.ErrInUse):
+		return api.Errorf(api.CodeInUse, "index %s is in use by another process", dir)
+	case errors.Is(err, blockstore.ErrNewer):
+		return api.Errorf(api.CodeOther, "%w; install the newer vidsync again, or choose another home with --home", err)
+	}
+	return fmt.Errorf("open index %s: %w", dir, err)
+}
+
+// Close gives up the home. Run must have returned.
+func (n *Node) Close() error {
+	var err error
+	if n.store != nil {
+		err = n.store.Close()
+	}
+	if n.lock != nil {
+		err = errors.Join(err, n.lock.Unlock())
+	}
+	return err
+}
+
+// Run takes part in the network until ctx ends: it listens, serves peers,
+// keeps in touch with those it trusts and works off jobs. It returns nil when
+// ctx ended it, after everything that it started has stopped and receipts are
+// on disk. It may be called once.
+func (n *Node) Run(ctx context.Context) (err error) {
+	net, err := startNetwork(n.cfg, n.key, n.log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, net.Close()) }()
+	n.online = net
+	g, ctx := errgroup.WithContext(ctx)
+	server := protocol.NewServer(net.host, protocol.ServerConfig{Library: n.library, Authorizer: n, Logger: n.log})
+	g.Go(func() error { return server.Run(ctx) })
+	g.Go(func() error { return net.discover(ctx, n.trust) })
+	g.Go(func() error { return n.store.Run(ctx) })
+	g.Go(func() error { return n.runJobs(ctx) })
+	if n.cfg.Serve {
+		if err := n.serveAPI(ctx, g); err != nil {
+			g.Go(func() error { return err }) // so that Wait stops the others first
+		}
+	}
+	close(n.ready)
+	if n.cfg.Ready != nil && ctx.Err() == nil {
+		n.cfg.Ready()
+	}
+	err = g.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// network waits until Run has the node on the network.
+func (n *Node) network(ctx context.Context) (*network, error) {
+	select {
+	case <-n.ready:
+		return n.online, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// logged is for errors that nobody waits for.
+func (n *Node) logged(what string, err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		n.log.Error(what, "error", err)
+	}
+}

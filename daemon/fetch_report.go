@@ -1,0 +1,68 @@
+package daemon
+
+import (
+	"time"
+
+	"github.com/vidsync/vidsync/api"
+	"github.com/vidsync/vidsync/exchange"
+	"github.com/vidsync/vidsync/manifest"
+)
+
+// fetchProgress is what a fetch shows of itself while it runs.
+func (n *Node) fetchProgress(f *fetch, m *manifest.Manifest, phase string) api.Progress {
+	have, _ := f.file.Holdings()
+	p := api.Progress{Phase: phase, Name: f.displayName(), Done: have.Bytes(), Size: m.Size(), ETASeconds: -1, Peers: []api.PeerShare{}}
+	x := f.x.Load()
+	if x == nil || phase != "fetching" {
+		return p
+	}
+	stats := x.Stats()
+	p.Peers = shares(stats)
+	for _, peer := range stats.Peers {
+		p.BytesPerSecond += peer.BytesPerSecond
+	}
+	if p.BytesPerSecond > 0 {
+		p.ETASeconds = float64(p.Size-p.Done) / p.BytesPerSecond
+	}
+	if activePeers(stats) == 0 {
+		p.Message = "waiting for a provider"
+	}
+	return p
+}
+
+func (f *fetch) displayName() string {
+	if f.spec.Name != "" {
+		return safeName(f.spec.Name, f.video)
+	}
+	return f.video.String()
+}
+
+func activePeers(stats exchange.Stats) int {
+	active := 0
+	for _, p := range stats.Peers {
+		if p.State == exchange.Active || p.State == exchange.Stalled {
+			active++
+		}
+	}
+	return active
+}
+
+func shares(stats exchange.Stats) []api.PeerShare {
+	out := []api.PeerShare{}
+	for _, p := range stats.Peers {
+		out = append(out, api.PeerShare{PeerID: p.ID, Bytes: p.Bytes})
+	}
+	return out
+}
+
+func (n *Node) fetchResult(f *fetch, m *manifest.Manifest, path string) api.FetchResult {
+	r := api.FetchResult{
+		CID: f.video.String(), Path: path, Size: m.Size(), Peers: []api.PeerShare{},
+		ResumedBytes: f.resumed, LocalBytes: f.local.Load(), Seconds: time.Since(f.started).Seconds(),
+	}
+	if x := f.x.Load(); x != nil {
+		stats := x.Stats()
+		r.BytesReceived, r.DuplicateBytes, r.Peers = stats.Received, stats.Duplicate, shares(stats)
+	}
+	return r
+}

@@ -1,0 +1,369 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vidsync/vidsync/api"
+	"github.com/vidsync/vidsync/blockstore"
+)
+
+// The kinds and states of jobs. A job's ID is its kind and its video, so a
+// video has at most one of each kind.
+const (
+	kindFetch      = "fetch"
+	kindTranscribe = "transcribe"
+
+	stateQueued  = "queued"
+	stateRunning = "running"
+	stateWaiting = "waiting"
+	stateDone    = "done"
+	stateFailed  = "failed"
+)
+
+const (
+	fetchesAtOnce        = 4
+	transcriptionsAtOnce = 1
+
+	indexRetry = 30 * time.Second
+	retryFirst = 10 * time.Second
+	retryLast  = 10 * time.Minute
+
+	progressEvery = 250 * time.Millisecond // at most 4 a second
+)
+
+func jobID(kind string, video cid.Cid) string { return kind + "/" + video.String() }
+
+// waitError ends an attempt at a job that is to be tried again later.
+type waitError struct {
+	err   error         // what to tell whoever waits now
+	pause time.Duration // 0: grows with each attempt
+}
+
+func (e *waitError) Error() string { return e.err.Error() }
+func (e *waitError) Unwrap() error { return e.err }
+
+// task is one attempt at a job in this process.
+type task struct {
+	job    blockstore.Job
+	done   chan struct{} // closed when the attempt has ended
+	result any           // of the attempt; valid after done
+	err    error         // of the attempt; valid after done
+
+	mu     sync.Mutex
+	report func() api.Progress // what to show; nil before it runs
+	cancel context.CancelCauseFunc
+}
+
+// errGivenUp is why a job that its user removed stops.
+var errGivenUp = errors.New("given up")
+
+func (t *task) setReport(report func() api.Progress) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.report = report
+}
+
+func (t *task) progress() (api.Progress, bool) {
+	t.mu.Lock()
+	report := t.report
+	t.mu.Unlock()
+	if report == nil {
+		return api.Progress{}, false
+	}
+	return report(), true
+}
+
+// wait returns once the attempt has ended, and passes progress on until then.
+func (t *task) wait(ctx context.Context, emit func(api.Progress)) error {
+	tick := time.NewTicker(progressEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-t.done:
+			return t.err
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+			if p, ok := t.progress(); ok && emit != nil {
+				emit(p)
+			}
+		}
+	}
+}
+
+// jobQueue holds the jobs that have not ended. The index is its memory: every
+// change of state is stored before anything follows from it.
+type jobQueue struct {
+	store *blockstore.Store
+	log   *slog.Logger
+
+	mu      sync.Mutex
+	tasks   map[string]*task // queued, waiting or running, by job ID
+	running map[string]context.CancelCauseFunc
+	changed chan struct{} // closed, and made anew, when there may be work
+}
+
+func newJobQueue(store *blockstore.Store, log *slog.Logger) *jobQueue {
+	return &jobQueue{
+		store: store, log: log,
+		tasks: map[string]*task{}, running: map[string]context.CancelCauseFunc{}, changed: make(chan struct{}),
+	}
+}
+
+// resume takes up the jobs that an earlier process left.
+func (q *jobQueue) resume() error {
+	for job, err := range q.store.Jobs() {
+		if err != nil {
+			return fmt.Errorf("read jobs: %w", err)
+		}
+		if job.State == stateQueued || job.State == stateRunning || job.State == stateWaiting {
+			job.State, job.NotBefore = stateQueued, time.Time{}
+			q.enqueue(job)
+		}
+	}
+	return nil
+}
+
+// submit stores a job and queues it. If the same job is at work already, that
+// one is returned and nothing changes; one that waits is tried at once.
+func (q *jobQueue) submit(job blockstore.Job) (*task, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if t := q.tasks[job.ID]; t != nil {
+		t.job.NotBefore = time.Time{}
+		q.wake()
+		return t, nil
+	}
+	job.State, job.Created, job.Updated = stateQueued, time.Now().UTC(), time.Now().UTC()
+	if err := q.store.PutJob(job); err != nil {
+		return nil, err
+	}
+	return q.enqueueLocked(job), nil
+}
+
+// enqueue queues a job that is stored already.
+func (q *jobQueue) enqueue(job blockstore.Job) *task {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if t := q.tasks[job.ID]; t != nil {
+		return t
+	}
+	return q.enqueueLocked(job)
+}
+
+func (q *jobQueue) enqueueLocked(job blockstore.Job) *task {
+	t := &task{job: job, done: make(chan struct{})}
+	q.tasks[job.ID] = t
+	q.wake()
+	return t
+}
+
+// wake lets the workers look again. The caller holds mu.
+func (q *jobQueue) wake() {
+	close(q.changed)
+	q.changed = make(chan struct{})
+}
+
+// task is the job's attempt that is queued or running, or nil.
+func (q *jobQueue) task(id string) *task {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.tasks[id]
+}
+
+// giveUp ends a job for good and returns once it no longer runs.
+func (q *jobQueue) giveUp(ctx context.Context, id string) error {
+	q.mu.Lock()
+	t, cancel := q.tasks[id], q.running[id]
+	if t != nil && cancel == nil {
+		q.end(t, errGivenUp)
+	}
+	q.mu.Unlock()
+	if cancel != nil {
+		cancel(errGivenUp)
+		select {
+		case <-t.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if err := q.store.RemoveJob(id); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// end takes an attempt off the queue and tells who waits for it. The caller
+// holds mu.
+func (q *jobQueue) end(t *task, err error) {
+	delete(q.tasks, t.job.ID)
+	delete(q.running, t.job.ID)
+	t.err = err
+	close(t.done)
+}
+
+// work runs jobs of one kind, one after another, until ctx ends. What run is
+// given as context also ends when its job is given up.
+func (q *jobQueue) work(ctx context.Context, kind string, run func(context.Context, *task) error) error {
+	for {
+		if err := q.workOnce(ctx, kind, run); err != nil {
+			return err
+		}
+	}
+}
+
+// workOnce waits for a job of the kind and attempts it.
+func (q *jobQueue) workOnce(ctx context.Context, kind string, run func(context.Context, *task) error) error {
+	jobCtx, t, err := q.next(ctx, kind)
+	if err != nil {
+		return err
+	}
+	q.attempt(ctx, jobCtx, t, run)
+	return nil
+}
+
+// next waits for a job of the kind whose time has come, and marks it running.
+func (q *jobQueue) next(ctx context.Context, kind string) (context.Context, *task, error) {
+	for {
+		q.mu.Lock()
+		t, pause := q.first(kind)
+		if t != nil && pause <= 0 {
+			jobCtx, cancel := context.WithCancelCause(ctx)
+			q.running[t.job.ID] = cancel
+			q.mu.Unlock()
+			return jobCtx, t, nil
+		}
+		changed := q.changed
+		q.mu.Unlock()
+		var timer <-chan time.Time
+		if t != nil {
+			timer = time.After(pause)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		case <-changed:
+		case <-timer:
+		}
+	}
+}
+
+// first is the job of a kind that is due first, the oldest of several that are
+// due, and how long until then. The caller holds mu.
+func (q *jobQueue) first(kind string) (*task, time.Duration) {
+	var best *task
+	now := time.Now()
+	for id, t := range q.tasks {
+		if t.job.Kind != kind || q.running[id] != nil {
+			continue
+		}
+		if best == nil || earlier(t.job, best.job, now) {
+			best = t
+		}
+	}
+	if best == nil {
+		return nil, 0
+	}
+	return best, best.job.NotBefore.Sub(now)
+}
+
+func earlier(a, b blockstore.Job, now time.Time) bool {
+	if a.NotBefore.After(now) || b.NotBefore.After(now) {
+		return a.NotBefore.Before(b.NotBefore)
+	}
+	return a.Created.Before(b.Created)
+}
+
+// attempt runs a job once, stores what became of it, and queues it again where
+// that may help.
+func (q *jobQueue) attempt(ctx, jobCtx context.Context, t *task, run func(context.Context, *task) error) {
+	t.job.State, t.job.Message = stateRunning, ""
+	t.job.Attempts++
+	err := q.put(t.job)
+	if err != nil {
+		err = &waitError{err: err, pause: indexRetry} // a full disk, as a rule
+	} else {
+		err = run(jobCtx, t)
+	}
+	job, again := t.job, false
+	switch {
+	case errors.Is(context.Cause(jobCtx), errGivenUp):
+		q.settle(t, errGivenUp) // and whoever gave it up removes it
+		return
+	case err != nil && ctx.Err() != nil:
+		job.State, err = stateQueued, ctx.Err() // stops with the node, and goes on with it
+	default:
+		job, again = outcome(job, err)
+	}
+	if err != nil {
+		q.log.Info("job did not succeed", "job", job.ID, "state", job.State, "reason", err)
+	}
+	if putErr := q.put(job); putErr != nil {
+		q.log.Error("store job", "job", job.ID, "error", putErr)
+	}
+	q.settle(t, err)
+	if again {
+		q.enqueue(job)
+	}
+}
+
+// outcome is the job after an attempt that ended with err, and whether there
+// will be another.
+func outcome(job blockstore.Job, err error) (blockstore.Job, bool) {
+	if err == nil {
+		job.State = stateDone
+		return job, false
+	}
+	job.State, job.Message = stateFailed, err.Error()
+	wait, ok := errors.AsType[*waitError](err)
+	if !ok {
+		return job, false
+	}
+	pause := wait.pause
+	if pause == 0 {
+		pause = min(retryFirst<<min(job.Attempts-1, 16), retryLast)
+	}
+	job.State, job.NotBefore = stateWaiting, time.Now().Add(jitter(pause)).UTC()
+	return job, true
+}
+
+func (q *jobQueue) put(job blockstore.Job) error {
+	job.Updated = time.Now().UTC()
+	return q.store.PutJob(job)
+}
+
+func (q *jobQueue) settle(t *task, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if cancel := q.running[t.job.ID]; cancel != nil {
+		cancel(nil)
+	}
+	q.end(t, err)
+}
+
+// runJobs works off jobs until ctx ends. Only a daemon goes on with those that
+// an earlier process left: a command does what it was asked and no more.
+func (n *Node) runJobs(ctx context.Context) error {
+	if n.cfg.Serve {
+		if err := n.jobs.resume(); err != nil {
+			return err
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for range fetchesAtOnce {
+		g.Go(func() error { return n.jobs.work(ctx, kindFetch, n.runFetch) })
+	}
+	for range transcriptionsAtOnce {
+		g.Go(func() error { return n.jobs.work(ctx, kindTranscribe, n.runTranscription) })
+	}
+	return g.Wait()
+}

@@ -1,0 +1,133 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"sync"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/vidsync/vidsync/blockstore"
+	"github.com/vidsync/vidsync/manifest"
+)
+
+// maxManifests is how many manifests the library keeps decoded; one of 2 TiB
+// takes 2 MiB.
+const maxManifests = 16
+
+// library is what this node serves: the videos in its blockstore and the
+// verified pieces of those that it is still fetching. It implements
+// protocol.Library.
+type library struct {
+	store *blockstore.Store
+
+	mu        sync.Mutex
+	active    map[cid.Cid]*fetch
+	manifests map[cid.Cid]*manifest.Manifest
+}
+
+func newLibrary(store *blockstore.Store) *library {
+	return &library{store: store, active: map[cid.Cid]*fetch{}, manifests: map[cid.Cid]*manifest.Manifest{}}
+}
+
+// begin makes a fetch's verified pieces servable, until end.
+func (l *library) begin(f *fetch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.active[f.video] = f
+}
+
+func (l *library) end(f *fetch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.active[f.video] == f {
+		delete(l.active, f.video)
+	}
+}
+
+// fetching is the running fetch of a video, or nil.
+func (l *library) fetching(video cid.Cid) *fetch {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.active[video]
+}
+
+// manifest returns a video's manifest; fs.ErrNotExist if it is not here.
+func (l *library) manifest(ctx context.Context, video cid.Cid) (*manifest.Manifest, error) {
+	l.mu.Lock()
+	m := l.manifests[video]
+	l.mu.Unlock()
+	if m != nil {
+		return m, nil
+	}
+	m, err := l.store.Manifest(ctx, video)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for old := range l.manifests {
+		if len(l.manifests) < maxManifests {
+			break
+		}
+		delete(l.manifests, old) // any: map order is random
+	}
+	l.manifests[video] = m
+	return m, nil
+}
+
+// forget drops what is remembered of a removed video.
+func (l *library) forget(video cid.Cid) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.manifests, video)
+}
+
+// ManifestNode returns the node that path leads to from the video's root.
+func (l *library) ManifestNode(_ context.Context, video cid.Cid, path []int) ([]byte, error) {
+	data, err := l.store.ManifestNode(video)
+	for _, index := range path {
+		if err != nil {
+			return nil, err
+		}
+		var child cid.Cid
+		if child, err = manifest.Child(data, index); err == nil {
+			data, err = l.store.ManifestNode(child)
+		}
+	}
+	return data, err
+}
+
+// Holdings says which pieces of a video can be had here. The channel is closed
+// at the next change; it is nil for a video that is not being fetched.
+func (l *library) Holdings(video cid.Cid) (*manifest.Holdings, <-chan struct{}, error) {
+	if f := l.fetching(video); f != nil {
+		have, changed := f.file.Holdings()
+		return have, changed, nil
+	}
+	m, err := l.manifest(context.Background(), video)
+	if err != nil {
+		return nil, nil, err
+	}
+	have, err := l.store.Holdings(m)
+	return have, nil, err
+}
+
+// Piece reads one piece and its proof, for a peer that checks both.
+func (l *library) Piece(ctx context.Context, video cid.Cid, block, piece int, buf, proof []byte) ([]byte, []byte, error) {
+	m, err := l.manifest(ctx, video)
+	if err != nil {
+		return nil, nil, err
+	}
+	if block < 0 || block >= m.NumBlocks() || piece < 0 || piece >= manifest.NumPieces(m.Block(block).Len) {
+		return nil, nil, fmt.Errorf("piece %d of block %d of %s: %w", piece, block, video, fs.ErrNotExist)
+	}
+	if f := l.fetching(video); f != nil {
+		if data, proof, err := f.file.ReadPiece(ctx, block, piece, buf, proof); err == nil {
+			return data, proof, nil
+		}
+	}
+	b := m.Block(block)
+	return l.store.LoadPiece(ctx, b.Digest, b.Len, piece, buf, proof)
+}
