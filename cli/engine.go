@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/vidsync/vidsync/api"
+	"github.com/vidsync/vidsync/daemon"
+	"github.com/vidsync/vidsync/transcribe"
+)
+
+// localNodes reaches the daemon of this machine, and starts engines.
+type localNodes struct{}
+
+func (localNodes) dial(ctx context.Context, socket string) (api.Node, error) {
+	client := api.NewClient(socket)
+	if _, err := client.Ping(ctx); err != nil {
+		return nil, err
+	}
+	return client, nil
+}
+
+func (localNodes) open(ctx context.Context, cfg nodeConfig) (engine, error) {
+	node, err := daemon.Open(ctx, daemonConfig(cfg))
+	if err != nil {
+		return nil, err // a nil *daemon.Node would not be a nil engine
+	}
+	return node, nil
+}
+
+func (localNodes) defaultListen() []string { return daemon.DefaultListen() }
+
+func daemonConfig(cfg nodeConfig) daemon.Config {
+	p, s := cfg.paths, cfg.settings
+	c := daemon.Config{
+		Paths: daemon.Paths{
+			Identity: p.Identity, Peers: p.Peers, Index: p.Index, Work: p.Work, Videos: p.Videos,
+			Socket: p.Socket, Lock: p.Lock, APIToken: p.APIToken,
+		},
+		Peers:        s.list("peers"),
+		NoMDNS:       !s.truth("mdns"),
+		Open:         s.truth("open"),
+		Serve:        cfg.daemon,
+		API:          s.text("api"),
+		Version:      version(),
+		NoTranscribe: !s.truth("transcribe.auto"),
+		Transcribe:   transcribeConfig(s),
+		Logger:       cfg.log,
+	}
+	if !s.isDefault("listen") {
+		c.Listen = s.list("listen") // else the daemon's own choice
+	}
+	return c
+}
+
+func transcribeConfig(s settings) transcribe.Config {
+	text := func(key string) string { return s.text("transcribe." + key) }
+	c := transcribe.Config{
+		Engine: text("engine"), Language: text("language"),
+		FFmpeg: text("ffmpeg"), FFprobe: text("ffprobe"),
+		Command: s.list("transcribe.command"),
+		Jobs:    s.count("transcribe.jobs"),
+	}
+	c.Pocketsphinx.Batch, c.Pocketsphinx.Model = text("pocketsphinx"), text("pocketsphinx-model")
+	c.Whisper.CLI, c.Whisper.Model = text("whisper-cli"), text("whisper-model")
+	c.OpenAI.URL, c.OpenAI.Model, c.OpenAI.Key = text("openai-url"), text("openai-model"), text("openai-key")
+	return c
+}

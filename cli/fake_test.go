@@ -1,0 +1,178 @@
+package cli_test
+
+import (
+	"context"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/vidsync/vidsync/api"
+)
+
+// day is when everything happens in these tests.
+var day = time.Date(2026, 3, 1, 9, 30, 0, 0, time.UTC)
+
+const (
+	cidA  = "bafyreia"
+	cidB  = "bafyreib"
+	peerA = "12D3KooWAAAAAAstage2"
+)
+
+// fakeNode answers with what a test gives it and keeps the last request.
+type fakeNode struct {
+	add        api.AddResult
+	fetch      api.FetchResult
+	verify     api.VerifyResult
+	transcript api.Transcript
+	checks     []api.Check
+	videos     []api.Video
+	err        error
+	progress   []api.Progress
+	wait       func(context.Context) error // long calls stay in it
+
+	request any
+}
+
+// newFakeNode is a node where all is well.
+func newFakeNode() *fakeNode {
+	return &fakeNode{
+		add: api.AddResult{Added: []api.Added{{CID: cidA, Name: "talk.mp4", Path: "/v/talk.mp4", Size: 10e9}}},
+		fetch: api.FetchResult{
+			CID: cidA, Path: "/v/talk.mp4", Size: 10e9, BytesReceived: 8e9, ResumedBytes: 2e9, DuplicateBytes: 1e6, Seconds: 80,
+			Peers:      []api.PeerShare{{PeerID: peerA, Bytes: 6e9}, {PeerID: "12D3KooWBBBBBBcam001", Bytes: 2e9}},
+			Transcript: &api.Transcript{State: "done", Files: []string{"/v/talk.srt"}},
+		},
+		verify:     api.VerifyResult{Videos: []api.Verified{{CID: cidA, Name: "talk.mp4", OK: true, Bytes: 10e9}}},
+		transcript: api.Transcript{State: "done", Files: []string{"/v/talk.json", "/v/talk.srt"}, Language: "en", Engine: "whisper"},
+		checks:     []api.Check{{Name: "clock", State: "ok", Detail: "in step"}, {Name: "udp buffers", State: "warning", Detail: "208 KiB", Remedy: "sysctl -w net.core.rmem_max=7500000"}},
+		videos: []api.Video{
+			{CID: cidA, Name: "talk.mp4", Size: 10e9, Have: 10e9, Added: day, State: "whole", Path: "/v/talk.mp4", Transcript: "done"},
+			{CID: cidB, Name: "évil\x1b[2J\n.mkv", Size: 2e9, Have: 1e9, Added: day, State: "partial"},
+		},
+	}
+}
+
+func (f *fakeNode) long(ctx context.Context, req any, emit func(api.Progress)) error {
+	f.request = req
+	for _, p := range f.progress {
+		emit(p)
+	}
+	if f.wait != nil {
+		return f.wait(ctx)
+	}
+	return f.err
+}
+
+func (f *fakeNode) ID(context.Context) (api.Identity, error) {
+	return api.Identity{PeerID: peerA, Addrs: []string{"/ip4/192.0.2.7/tcp/4101/p2p/" + peerA}}, f.err
+}
+
+func (f *fakeNode) Add(ctx context.Context, req api.AddRequest, emit func(api.Progress)) (api.AddResult, error) {
+	return f.add, f.long(ctx, req, emit)
+}
+
+func (f *fakeNode) Fetch(ctx context.Context, req api.FetchRequest, emit func(api.Progress)) (api.FetchResult, error) {
+	return f.fetch, f.long(ctx, req, emit)
+}
+
+func (f *fakeNode) Ticket(_ context.Context, req api.TicketRequest) (api.Ticket, error) {
+	f.request = req
+	return api.Ticket{Ticket: "vidsync1TICKET", CID: cidA, Name: "talk.mp4", Expires: day}, f.err
+}
+
+func (f *fakeNode) Peers(context.Context) ([]api.Peer, error) {
+	return []api.Peer{f.peer(), {PeerID: "12D3KooWBBBBBBcam001", Banned: true, BannedReason: "piece 3 was wrong"}}, f.err
+}
+
+func (f *fakeNode) peer() api.Peer {
+	return api.Peer{Name: "stage2", PeerID: peerA, Addrs: []string{"/ip4/192.0.2.7/tcp/4101"}, Trusted: true, Connected: true,
+		Transport: "tcp", RateIn: 112e6, RoundTripMS: 12.34, BytesIn: 6e9}
+}
+
+func (f *fakeNode) AddPeer(_ context.Context, req api.AddPeerRequest) (api.Peer, error) {
+	f.request = req
+	return f.peer(), f.err
+}
+
+func (f *fakeNode) RemovePeer(_ context.Context, ref string) (api.Peer, error) {
+	f.request = ref
+	return f.peer(), f.err
+}
+
+func (f *fakeNode) Videos(context.Context) ([]api.Video, error) { return f.videos, f.err }
+
+func (f *fakeNode) Info(_ context.Context, ref string) (api.Info, error) {
+	f.request = ref
+	return api.Info{CID: cidA, Name: "talk.mp4", Size: 40e6, BlockSize: 32 << 20, Path: "/v/talk.mp4", State: "whole", Added: day,
+		Blocks:      []api.Block{{CID: "bafkreix", Size: 32 << 20, Have: true}, {CID: "bafkreiy", Size: 40e6 - 32<<20}},
+		Files:       []string{"/v/talk.mp4", "/w/copy.mp4"},
+		Transcripts: []string{"/v/talk.srt"}}, f.err
+}
+
+func (f *fakeNode) Status(context.Context) (api.Status, error) {
+	return api.Status{PeerID: peerA, Version: "v1", Daemon: true, Started: day, Addrs: []string{"/ip4/192.0.2.7/tcp/4101"},
+		Videos: 2, Bytes: 11e9, Peers: 1, RateIn: 112e6, BytesIn: 6e9, MemoryBytes: 80e6, DiskFree: 400e9, Jobs: jobs()}, f.err
+}
+
+func jobs() []api.Job {
+	return []api.Job{{ID: "j1", Kind: "fetch", CID: cidB, State: "waiting", Message: "no space left", Attempts: 2, Created: day, Updated: day,
+		Progress: &api.Progress{Phase: "fetching", Done: 1e9, Size: 2e9}}}
+}
+
+func (f *fakeNode) Jobs(context.Context) ([]api.Job, error)     { return jobs(), f.err }
+func (f *fakeNode) Doctor(context.Context) ([]api.Check, error) { return f.checks, f.err }
+
+func (f *fakeNode) Cat(ctx context.Context, req api.CatRequest, w io.Writer) error {
+	f.request = req
+	if f.err == nil {
+		io.WriteString(w, "bytes")
+	}
+	return f.err
+}
+
+func (f *fakeNode) Verify(ctx context.Context, req api.VerifyRequest, emit func(api.Progress)) (api.VerifyResult, error) {
+	return f.verify, f.long(ctx, req, emit)
+}
+
+func (f *fakeNode) Remove(_ context.Context, req api.RemoveRequest) (api.Freed, error) {
+	f.request = req
+	return api.Freed{CID: cidA, Name: "talk.mp4", IndexItems: 320, Bytes: 3e6, Kept: []string{"/v/talk.mp4"}}, f.err
+}
+
+func (f *fakeNode) GC(context.Context) (api.Freed, error) {
+	return api.Freed{IndexItems: 1, Bytes: 64e6}, f.err
+}
+
+func (f *fakeNode) Transcribe(ctx context.Context, req api.TranscribeRequest, emit func(api.Progress)) (api.Transcript, error) {
+	return f.transcript, f.long(ctx, req, emit)
+}
+
+func (f *fakeNode) TranscriptText(_ context.Context, req api.TranscriptRequest, w io.Writer) error {
+	f.request = req
+	if f.err == nil {
+		io.WriteString(w, "go forward ten meters\n")
+	}
+	return f.err
+}
+
+// fakeEngine is a fakeNode inside the command's process.
+type fakeEngine struct {
+	*fakeNode
+	runErr error // what Run fails with at once; nil: it runs until told to stop
+
+	running, closed atomic.Int32
+}
+
+func (e *fakeEngine) Run(ctx context.Context) error {
+	e.running.Add(1)
+	if e.runErr != nil {
+		return e.runErr
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (e *fakeEngine) Close() error {
+	e.closed.Add(1)
+	return nil
+}

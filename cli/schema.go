@@ -1,0 +1,182 @@
+package cli
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// kind is what a setting's value is. Values are held as string (plain, secret),
+// bool (truth), int (count), and []string (list, words).
+type kind int
+
+const (
+	plain  kind = iota
+	secret      // a text that is never shown
+	truth
+	count
+	list  // in the environment, split at commas and spaces
+	words // a program and its arguments; in the environment, split at spaces
+)
+
+// setting is one key of the configuration.
+type setting struct {
+	key     string
+	kind    kind
+	flag    string   // of the daemon command or a global one; "" if there is none
+	inverse bool     // the flag says the contrary of the key
+	env     string   // if it does not follow from flag or key
+	allowed []string // if only these texts are
+	usage   string
+}
+
+// schema lists every key, in the order that config show prints them.
+var schema = []setting{
+	{key: "listen", kind: list, flag: "listen", usage: "multiaddrs to listen on"},
+	{key: "peers", kind: list, flag: "peer", usage: "peers to stay connected with, as multiaddrs with /p2p/"},
+	{key: "mdns", kind: truth, flag: "no-mdns", inverse: true, usage: "look for peers on the local network"},
+	{key: "open", kind: truth, flag: "open", usage: "serve every stranger"},
+	{key: "api", kind: plain, flag: "api", usage: "TCP address that also serves the local API, with a token"},
+	{key: "videos", kind: plain, usage: "folder for fetched videos"},
+	// VIDSYNC_NAME is the variable of 'add --name' and 'peer add --name'.
+	{key: "name", kind: plain, env: "VIDSYNC_NODE_NAME", usage: "what this node calls itself"},
+	{key: "log-level", kind: plain, flag: "log-level", allowed: []string{"debug", "info", "warn", "error"}, usage: "least level to log"},
+	{key: "log-format", kind: plain, flag: "log-format", allowed: []string{"text", "json"}, usage: "how to log"},
+	{key: "transcribe.auto", kind: truth, usage: "transcribe fetched videos"},
+	{key: "transcribe.engine", kind: plain, usage: "auto, pocketsphinx, whisper, openai or command"},
+	{key: "transcribe.language", kind: plain, usage: "ISO 639-1 code; empty: as heard"},
+	{key: "transcribe.jobs", kind: count, usage: "engine processes at once; 0: one a CPU"},
+	{key: "transcribe.ffmpeg", kind: plain, usage: "program"},
+	{key: "transcribe.ffprobe", kind: plain, usage: "program"},
+	{key: "transcribe.pocketsphinx", kind: plain, usage: "program"},
+	{key: "transcribe.pocketsphinx-model", kind: plain, usage: "model folder"},
+	{key: "transcribe.whisper-cli", kind: plain, usage: "program"},
+	{key: "transcribe.whisper-model", kind: plain, usage: "ggml model file"},
+	{key: "transcribe.openai-url", kind: plain, usage: "server with OpenAI's transcription API"},
+	{key: "transcribe.openai-model", kind: plain, usage: "model to ask it for"},
+	{key: "transcribe.openai-key", kind: secret, usage: "its key"},
+	{key: "transcribe.command", kind: words, usage: "any other program and its arguments"},
+}
+
+func settingOf(key string) (setting, bool) {
+	i := slices.IndexFunc(schema, func(s setting) bool { return s.key == key })
+	if i < 0 {
+		return setting{}, false
+	}
+	return schema[i], true
+}
+
+func keyNames() []string {
+	var names []string
+	for _, s := range schema {
+		names = append(names, s.key)
+	}
+	return names
+}
+
+// envName is the environment variable of the setting.
+func (s setting) envName() string {
+	switch {
+	case s.env != "":
+		return s.env
+	case s.flag != "":
+		return envName(s.flag)
+	}
+	return envName(s.key)
+}
+
+// zero is the value of a setting that nobody set.
+func (s setting) zero() any {
+	switch s.kind {
+	case truth:
+		return false
+	case count:
+		return 0
+	case list, words:
+		return []string{}
+	}
+	return ""
+}
+
+// fromText reads a value as it stands in a flag or the environment.
+func (s setting) fromText(value string) (any, error) {
+	switch s.kind {
+	case truth:
+		v, err := strconv.ParseBool(value)
+		if err != nil {
+			return nil, fmt.Errorf("%q is neither true nor false", value)
+		}
+		return v != s.inverse, nil
+	case count:
+		v, err := strconv.Atoi(value)
+		if err != nil || v < 0 {
+			return nil, fmt.Errorf("%q is not a number of 0 or more", value)
+		}
+		return v, nil
+	case list:
+		return splitList(value), nil
+	case words:
+		return strings.Fields(value), nil
+	}
+	return s.checkText(value)
+}
+
+// fromTOML takes a value as the TOML decoder gives it.
+func (s setting) fromTOML(value any) (any, error) {
+	switch v := value.(type) {
+	case bool:
+		if s.kind == truth {
+			return v, nil
+		}
+	case int64:
+		if s.kind == count && v >= 0 && v <= math.MaxInt32 {
+			return int(v), nil
+		}
+	case string:
+		if s.kind == list || s.kind == words {
+			return s.fromText(v)
+		}
+		if s.kind == plain || s.kind == secret {
+			return s.checkText(v)
+		}
+	case []any:
+		if s.kind == list || s.kind == words {
+			return texts(v)
+		}
+	}
+	return nil, fmt.Errorf("must be %s", s.kind)
+}
+
+func (s setting) checkText(value string) (any, error) {
+	if s.allowed != nil && !slices.Contains(s.allowed, value) {
+		return nil, fmt.Errorf("%q is not one of %s", value, strings.Join(s.allowed, ", "))
+	}
+	return value, nil
+}
+
+func texts(values []any) (any, error) {
+	out := make([]string, 0, len(values))
+	for _, v := range values {
+		t, ok := v.(string)
+		if !ok {
+			return nil, fmt.Errorf("must be a list of texts, but has %v", v)
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+// String says what a value of this kind must be.
+func (k kind) String() string {
+	switch k {
+	case truth:
+		return "true or false"
+	case count:
+		return "a number of 0 or more"
+	case list, words:
+		return "a list of texts"
+	}
+	return "a text"
+}

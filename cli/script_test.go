@@ -1,0 +1,21 @@
+package cli_test
+
+import (
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestScript runs the scripts against the real program. Each has its own home
+// and XDG folders below its work folder.
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("VIDSYNC_HOME", env.WorkDir+"/home")
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("LANG", "C.UTF-8")
+			return nil
+		},
+	})
+}

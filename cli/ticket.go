@@ -1,0 +1,82 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/mdp/qrterminal/v3"
+	"github.com/spf13/cobra"
+
+	"github.com/vidsync/vidsync/api"
+)
+
+// maxQRBytes is what the largest QR code of the lowest redundancy holds.
+const maxQRBytes = 2953
+
+func newTicket(a *app) *cobra.Command {
+	var req api.TicketRequest
+	var expires durationFlag
+	var qr bool
+	cmd := &cobra.Command{
+		Use:   "ticket CID",
+		Short: "make a ticket to fetch a video",
+		Long: `Makes a ticket: one line that says which video, where it is, and that its bearer
+may fetch it until the ticket expires. Whoever has the line can use it, so send it
+like a password. On the other machine: 'vidsync fetch TICKET'.`,
+		Example: `  vidsync ticket CID
+  vidsync ticket --expires 7d --qr CID`,
+		Args:              takes(1, 1, "one CID"),
+		ValidArgsFunction: a.completeVideos,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			req.Ref, req.Expires = args[0], time.Duration(expires)
+			return a.runTicket(cmd.Context(), req, qr)
+		},
+	}
+	cmd.Flags().Var(&expires, "expires", "how long the ticket is good for, as 90m or 7d")
+	cmd.Flags().BoolVar(&qr, "qr", false, "also draw it as a QR code, on standard error")
+	return cmd
+}
+
+func (a *app) runTicket(ctx context.Context, req api.TicketRequest, qr bool) error {
+	var t api.Ticket
+	err := a.withNode(ctx, need{network: true}, func(ctx context.Context, s session) (err error) {
+		t, err = s.Ticket(ctx, req)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.answer("ticket", t, t.Ticket, t.Ticket); err != nil {
+		return err
+	}
+	if qr {
+		return a.drawQR(t.Ticket)
+	}
+	return nil
+}
+
+// drawQR draws to standard error, where the screen is wide enough.
+func (a *app) drawQR(ticket string) error {
+	if len(ticket) > maxQRBytes {
+		a.hint("the ticket is too long for a QR code")
+		return nil
+	}
+	var code bytes.Buffer
+	qrterminal.GenerateWithConfig(ticket, qrterminal.Config{
+		Level: qrterminal.L, Writer: &code, QuietZone: 2, HalfBlocks: true,
+		BlackChar: qrterminal.BLACK_BLACK, BlackWhiteChar: qrterminal.BLACK_WHITE,
+		WhiteChar: qrterminal.WHITE_WHITE, WhiteBlackChar: qrterminal.WHITE_BLACK,
+	})
+	first, _, _ := strings.Cut(code.String(), "\n")
+	needed := utf8.RuneCountInString(first)
+	if s := a.screen(a.stderr); s.terminal && s.width < needed {
+		a.hint("the terminal has %d columns; the QR code needs %d", s.width, needed)
+		return nil
+	}
+	_, err := fmt.Fprint(a.stderr, code.String())
+	return err
+}
