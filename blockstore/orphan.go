@@ -23,7 +23,8 @@ func (t txn) orphan(id fileID, video manifest.Digest) (orphan, error) {
 }
 
 // forgotten removes what forgotten files left behind. The change that forgot
-// them is already done, so a failure is only logged: Run or GC tries again.
+// them is already done, so a failure is only logged, and it waits for nobody
+// who is removing things already: Run or GC does what is left.
 func (s *Store) forgotten(old []orphan) {
 	if len(old) == 0 {
 		return
@@ -32,7 +33,9 @@ func (s *Store) forgotten(old []orphan) {
 	for _, o := range old {
 		s.handles.drop(o.id)
 	}
-	s.sweeping.Lock()
+	if !s.sweeping.TryLock() {
+		return
+	}
 	defer s.sweeping.Unlock()
 	if _, err := s.sweepAll(context.Background(), old); err != nil {
 		s.log.Warn("remove places of a forgotten file", "err", err)
@@ -159,9 +162,12 @@ func (s *Store) dropUnder(ctx context.Context, prefix []byte) (freed Freed, err 
 }
 
 // dropJournal ends the journal of an import, and the masks of a receipt that is
-// finished. Unless the import was committed, its places go too.
+// finished. Unless the import was committed, its places go too. Like forgotten
+// it leaves to Run or GC what it cannot do now.
 func (s *Store) dropJournal(id fileID) {
-	s.sweeping.Lock()
+	if !s.sweeping.TryLock() {
+		return
+	}
 	defer s.sweeping.Unlock()
 	if _, err := s.sweepJournal(context.Background(), id); err != nil {
 		s.log.Warn("remove what an import left", "err", err)

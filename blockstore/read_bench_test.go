@@ -35,8 +35,14 @@ func benchmarkRead(b *testing.B, read func(*blockstore.Store, context.Context, m
 // BenchmarkOpenClose is what every command without a daemon pays.
 func BenchmarkOpenClose(b *testing.B) {
 	dir := b.TempDir()
-	s := open(b, b.TempDir())
+	s, err := blockstore.Open(dir, blockstore.Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
 	add(b, s, write(b, filepath.Join(b.TempDir(), "a"), noise(1, 10)))
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
 	for b.Loop() {
 		s, err := blockstore.Open(dir, blockstore.Config{})
 		if err != nil {

@@ -30,7 +30,7 @@ type ReceiptUpdate struct {
 }
 
 // PutReceipt starts the receipt of a video, or starts it anew with another
-// part: earlier masks are gone.
+// part: earlier masks are gone. Both paths are absolute.
 func (s *Store) PutReceipt(video cid.Cid, part, final string, inode, device uint64) error {
 	d, err := manifest.NodeDigest(video)
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 // RemoveVideo forgets a video: its catalogue entry, its files' records and
 // places, its receipt, and the manifest nodes and proofs that no other video
 // uses. It deletes no file. The video is gone at once; if clearing up behind it
-// fails or is interrupted, Run or GC does the rest. A video of which nothing is
-// known is fs.ErrNotExist.
+// fails or is interrupted, Run or GC does the rest. It waits for a GC that is
+// running. A video of which nothing is known is fs.ErrNotExist.
 func (s *Store) RemoveVideo(c cid.Cid) (freed Freed, err error) {
 	d, err := manifest.NodeDigest(c)
 	if err != nil {

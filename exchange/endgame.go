@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -25,26 +26,26 @@ func (x *Exchange) relieve(p *peer, now time.Time) {
 		if r == nil {
 			return
 		}
-		if r != r.peer.requests[0] {
-			x.withdraw(r)
+		f := r.flight
+		if len(f.requests) == maxCopies || r != r.peer.requests[0] {
+			x.withdraw(f.slowest(now))
 		}
-		x.ask(p, r.flight.piece, now)
+		x.ask(p, f.piece, now)
 	}
 }
 
-// latest returns the request expected to be answered last, of those that p
-// could answer sooner; nil if there is none.
+// latest returns a request for the piece expected last, of those that p could
+// deliver sooner; nil if there is none.
 func (x *Exchange) latest(p *peer, now time.Time) *request {
 	var last *request
 	worst := time.Duration(gain * float64(p.finish()))
 	for _, other := range x.peers {
-		if other == p {
+		r := x.newestFor(p, other, now)
+		if r == nil {
 			continue
 		}
-		if r := x.newestFor(p, other, now); r != nil {
-			if t := r.remaining(now); t > worst {
-				last, worst = r, t
-			}
+		if t := r.flight.remaining(now); t > worst {
+			last, worst = r, t
 		}
 	}
 	return last
@@ -55,7 +56,7 @@ func (x *Exchange) latest(p *peer, now time.Time) *request {
 // or it is late.
 func (x *Exchange) newestFor(p, other *peer, now time.Time) *request {
 	for i, r := range slices.Backward(other.requests) {
-		if len(r.flight.requests) >= maxCopies || !p.holder.holds(r.flight.piece) {
+		if !p.holder.holds(r.flight.piece) || r.flight.askedOf(p) {
 			continue
 		}
 		if i > 0 || x.index.open.count == 0 || other.late(now) {
@@ -65,25 +66,45 @@ func (x *Exchange) newestFor(p, other *peer, now time.Time) *request {
 	return nil
 }
 
-// remaining is how long the answer to a request should still take. After an
-// unusual silence the best guess is that it lasts as long again.
+// askedOf tells whether p is one of the peers that the piece is asked of.
+func (f *flight) askedOf(p *peer) bool {
+	return slices.ContainsFunc(f.requests, func(r *request) bool { return r.peer == p })
+}
+
+// remaining is how long the piece should still take.
+func (f *flight) remaining(now time.Time) time.Duration {
+	soonest := f.requests[0].remaining(now)
+	for _, r := range f.requests[1:] {
+		soonest = min(soonest, r.remaining(now))
+	}
+	return soonest
+}
+
+// slowest returns the request whose answer should take the longest.
+func (f *flight) slowest(now time.Time) *request {
+	return slices.MaxFunc(f.requests, func(a, b *request) int {
+		return cmp.Compare(a.remaining(now), b.remaining(now))
+	})
+}
+
+// remaining is how long the answer should still take. Of a peer that is late
+// the best guess is that it will be as late again.
 func (r *request) remaining(now time.Time) time.Duration {
 	p := r.peer
-	var ahead int64
-	for _, other := range p.requests {
+	ahead := int64(0)
+	for _, other := range p.requests[:slices.Index(p.requests, r)] {
 		ahead += other.flight.size
-		if other == r {
-			break
-		}
 	}
-	silence := p.silence(now)
-	if p.late(now) {
-		return max(silence*time.Duration(ahead/manifest.PieceSize), silence)
-	}
-	return timeFor(ahead, p.speed()) - silence
+	planned := timeFor(ahead+r.flight.size, p.speed()) - p.silence(now)
+	return max(planned, p.silence(now)-p.usual())
 }
 
 // late tells whether the peer's next piece should have come long ago.
 func (p *peer) late(now time.Time) bool {
-	return p.silence(now) > p.quickest+timeFor(manifest.PieceSize, p.speed())
+	return p.silence(now).Seconds() > gain*p.usual().Seconds()
+}
+
+// usual is how long the peer takes from one piece to the next.
+func (p *peer) usual() time.Duration {
+	return max(p.quickest, timeFor(manifest.PieceSize, p.speed()))
 }

@@ -15,8 +15,8 @@
 //	what becomes of a request?      request.go
 //
 // All state is guarded by one mutex. It is held for a decision, never while a
-// peer or the sink works. A decision costs about a microsecond however large
-// the video is, because blocks are indexed in bitmaps (blockset.go).
+// peer or the sink works. A decision costs a few microseconds however large the
+// video is, because blocks are indexed in bitmaps (blockset.go).
 package exchange
 
 import (
@@ -94,7 +94,7 @@ type Exchange struct {
 	ended   chan struct{} // closed by end
 	group   sync.WaitGroup
 
-	mu         sync.Mutex // guards all below; never held over Get, Put or OnBad
+	mu         sync.Mutex // guards all below; never held over Get, Put, OnBad or Logger
 	index      *index
 	peers      []*peer            // those whose Run runs, but for banned ones
 	records    map[string]*record // of every peer ID ever seen

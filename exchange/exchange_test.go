@@ -338,10 +338,33 @@ func TestStats(t *testing.T) {
 	})
 }
 
+// TestManyPeers sees that peers which come and go for ever are forgotten.
+func TestManyPeers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := exchange.New(mib, nil, newSink(mib), exchange.Config{})
+		peers := make(chan exchange.Peer)
+		go func() {
+			defer close(peers)
+			for i := range 1000 {
+				p := newFake(fmt.Sprint("peer", i), mib, 1, 0)
+				p.life = time.Millisecond
+				peers <- p
+				time.Sleep(time.Second)
+			}
+		}()
+		if err := x.Run(t.Context(), peers); !errors.Is(err, exchange.ErrNoProvider) {
+			t.Errorf("Run returned %v, want ErrNoProvider", err)
+		}
+		if n := len(x.Stats().Peers); n > 300 {
+			t.Errorf("%d peers are remembered", n)
+		}
+	})
+}
+
 // TestRandomSchedules throws every fault at once and sees each piece in the
 // sink exactly once. A goroutine left behind fails the bubble.
 func TestRandomSchedules(t *testing.T) {
-	for seed := range uint64(150) {
+	for seed := range uint64(60) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { randomSchedule(t, rand.New(rand.NewPCG(seed, 0))) })
 		})

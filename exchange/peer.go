@@ -114,8 +114,6 @@ func (p *peer) delivered(r *request, now time.Time) {
 		p.quickest = min(p.quickest, took)
 	}
 	p.heard = now
-	p.stalls = 0
-	p.record.state = Active
 }
 
 // admit starts a peer, unless it is known to lie or is here already.
@@ -124,12 +122,10 @@ func (x *Exchange) admit(ctx context.Context, remote Peer) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	switch r := x.recordOf(id); r.state {
-	case Banned:
-		x.cfg.Logger.Debug("peer refused, it lied before", "peer", id)
-	case Active, Stalled:
-		x.successors[id] = remote
 	case Gone:
 		x.welcome(ctx, remote, r)
+	case Active, Stalled:
+		x.successors[id] = remote
 	}
 }
 
@@ -172,7 +168,10 @@ func (x *Exchange) lost(ctx context.Context, p *peer, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.dismiss(p, Gone)
-	if next, ok := x.successors[id]; ok && !x.over {
+	if ctx.Err() != nil {
+		return // lost because Run ends, which is for Run to tell
+	}
+	if next, ok := x.successors[id]; ok {
 		delete(x.successors, id)
 		x.welcome(ctx, next, p.record)
 	}

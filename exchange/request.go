@@ -74,6 +74,9 @@ func (x *Exchange) fetch(runCtx, ctx context.Context, r *request) {
 	f := r.flight
 	data, proof, release, err := r.peer.remote.Get(ctx, f.block, f.index)
 	if err != nil {
+		if ctx.Err() == nil {
+			x.cfg.Logger.Debug("piece not delivered", "peer", r.peer.record.id, "block", f.block, "piece", f.index, "err", err)
+		}
 		x.failed(r, err)
 		return
 	}
@@ -106,7 +109,6 @@ func (x *Exchange) failed(r *request, err error) {
 	}
 	p, now := r.peer, time.Now()
 	x.withdraw(r)
-	x.cfg.Logger.Debug("request failed", "peer", p.record.id, "block", r.flight.block, "piece", r.flight.index, "err", err)
 	if errors.Is(err, fs.ErrNotExist) {
 		x.forget(p, r.flight.piece, now)
 	} else {
@@ -138,6 +140,7 @@ func (x *Exchange) land(r *request, n int) bool {
 	f.landed = true
 	x.index.take(f.piece)
 	r.peer.delivered(r, now)
+	x.revive(r.peer, now)
 	for len(f.requests) > 0 {
 		x.withdraw(f.requests[0])
 	}

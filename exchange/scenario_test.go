@@ -105,32 +105,34 @@ func report(t *testing.T, o outcome, ideal time.Duration) {
 		100*float64(o.stats.Duplicate)/float64(o.stats.Size), 100*float64(o.sent)/float64(o.stats.Size))
 }
 
+// healthy are sets of peers without faults.
+var healthy = []struct {
+	name      string
+	size      int64
+	mbits     []float64
+	roundTrip time.Duration
+	jitter    time.Duration
+	least     float64 // share of the sum of rates
+}{
+	{"one", 256 * mib, []float64{100}, 20 * time.Millisecond, 0, 0.97},
+	{"one slow", 16 * mib, []float64{1}, 50 * time.Millisecond, 0, 0.97},
+	{"one very slow", 4 * mib, []float64{0.1}, 50 * time.Millisecond, 0, 0.97},
+	{"one far", 1024 * mib, []float64{200}, 100 * time.Millisecond, 0, 0.95},
+	{"one by satellite", 512 * mib, []float64{50}, 700 * time.Millisecond, 0, 0.93},
+	{"one fast", 2048 * mib, []float64{8000}, time.Millisecond, 0, 0.97},
+	{"four equal", 1024 * mib, []float64{100, 100, 100, 100}, 20 * time.Millisecond, 0, 0.95},
+	{"four equal, far", 1024 * mib, []float64{100, 100, 100, 100}, 150 * time.Millisecond, 0, 0.95},
+	{"four equal, jitter", 1024 * mib, []float64{100, 100, 100, 100}, 40 * time.Millisecond, 100 * time.Millisecond, 0.95},
+	{"four unlike", 1024 * mib, []float64{100, 50, 10, 1}, 30 * time.Millisecond, 0, 0.95},
+	{"four unlike, short", 256 * mib, []float64{100, 50, 10, 1}, 30 * time.Millisecond, 0, 0.90},
+	{"very unlike", 1024 * mib, []float64{1000, 1, 1, 1}, 5 * time.Millisecond, 0, 0.95},
+	{"twenty", 2048 * mib, []float64{50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 20, 20, 20, 20, 20, 5, 5, 5, 5, 5}, 40 * time.Millisecond, 0, 0.95},
+	{"odd size", 333*mib + 12345, []float64{80, 40}, 40 * time.Millisecond, 0, 0.95},
+	{"tiny", 1, []float64{10}, 0, 0, 0},
+}
+
 func TestThroughput(t *testing.T) {
-	tests := []struct {
-		name      string
-		size      int64
-		mbits     []float64
-		roundTrip time.Duration
-		jitter    time.Duration
-		least     float64 // share of the sum of rates
-	}{
-		{"one", 256 * mib, []float64{100}, 20 * time.Millisecond, 0, 0.97},
-		{"one slow", 16 * mib, []float64{1}, 50 * time.Millisecond, 0, 0.97},
-		{"one very slow", 4 * mib, []float64{0.1}, 50 * time.Millisecond, 0, 0.97},
-		{"one far", 1024 * mib, []float64{200}, 100 * time.Millisecond, 0, 0.95},
-		{"one by satellite", 512 * mib, []float64{50}, 700 * time.Millisecond, 0, 0.93},
-		{"one fast", 4096 * mib, []float64{8000}, time.Millisecond, 0, 0.97},
-		{"four equal", 1024 * mib, []float64{100, 100, 100, 100}, 20 * time.Millisecond, 0, 0.95},
-		{"four equal, far", 1024 * mib, []float64{100, 100, 100, 100}, 150 * time.Millisecond, 0, 0.95},
-		{"four equal, jitter", 1024 * mib, []float64{100, 100, 100, 100}, 40 * time.Millisecond, 100 * time.Millisecond, 0.95},
-		{"four unlike", 1024 * mib, []float64{100, 50, 10, 1}, 30 * time.Millisecond, 0, 0.95},
-		{"four unlike, short", 256 * mib, []float64{100, 50, 10, 1}, 30 * time.Millisecond, 0, 0.90},
-		{"very unlike", 2048 * mib, []float64{1000, 1, 1, 1}, 5 * time.Millisecond, 0, 0.95},
-		{"twenty", 2048 * mib, []float64{50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 20, 20, 20, 20, 20, 5, 5, 5, 5, 5}, 40 * time.Millisecond, 0, 0.95},
-		{"odd size", 333*mib + 12345, []float64{80, 40}, 40 * time.Millisecond, 0, 0.95},
-		{"tiny", 1, []float64{10}, 0, 0, 0},
-	}
-	for _, test := range tests {
+	for _, test := range healthy {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var fakes []*fakePeer

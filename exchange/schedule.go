@@ -46,18 +46,18 @@ func (x *Exchange) soonest(now time.Time) *peer {
 	return best
 }
 
-// lead is the number of blocks that all peers together will fetch between now
-// and the time that p finishes a piece, less what the quickest peer needs for
-// one: what lies nearer is better asked of somebody else.
+// lead is the number of blocks that all peers together fetch in the time that
+// p needs longer for a piece than the quickest of them: what lies nearer is
+// better asked of somebody else.
 func (x *Exchange) lead(p *peer) int {
 	own := p.finish()
-	quickest, total := own, 0.0
+	soonest, total := own, 0.0
 	for _, other := range x.peers {
-		if other.stalls > 0 {
-			continue
+		if other.stalls == 0 {
+			soonest = min(soonest, other.finish())
+			total += other.speed()
 		}
-		quickest = min(quickest, other.finish())
-		total += other.speed()
 	}
-	return int(min((own-quickest).Seconds()*total/manifest.BlockSize, float64(x.index.blocks)))
+	blocks := (own - soonest).Seconds() * total / manifest.BlockSize
+	return int(min(blocks, float64(x.index.blocks)))
 }

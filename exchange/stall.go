@@ -1,14 +1,15 @@
 package exchange
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	// minPatience is how long a peer that owes something may always be silent.
 	minPatience = 5 * time.Second
-	// patienceFactor times what its work should take is what it may be, too.
+	// patienceFactor times what its work should take is also allowed.
 	patienceFactor = 4
-	// worstRate in bytes per second is expected of a peer not measured yet.
-	worstRate = 128 << 10
 	// maxDoublings ends the growth of patience with a stalled peer.
 	maxDoublings = 5
 	// strikePause is how long a peer rests after its first failure. Each
@@ -43,32 +44,43 @@ func (p *peer) silence(now time.Time) time.Duration {
 // patience is how long a silence may last before the peer counts as stalled,
 // and then before it is looked at again.
 func (p *peer) patience() time.Duration {
-	expected := float64(worstRate)
-	if p.rate.known() {
-		expected = p.rate.perSecond
-	}
-	patience := max(minPatience, patienceFactor*timeFor(p.owed, expected))
+	patience := max(minPatience, patienceFactor*timeFor(p.owed, p.speed()))
 	return patience << min(p.stalls, maxDoublings)
 }
 
-// stall takes a silent peer's work away but for the oldest piece. That one is
-// a probe: it may be asked of another peer too. If the other is first, the
-// next probe waits, twice as long each time. A piece that another peer has
-// already is no probe, since two silent peers would keep it from a third.
+// stall takes a silent peer's work away but for the oldest requests, which may
+// be under way after all: if it is only slow, alone or not measured yet, they
+// will come. Their pieces may be asked of another peer meanwhile. If that one
+// is first, the silent peer is asked for a single piece as a probe, after a
+// pause that doubles each time. A piece that two peers have been asked for
+// already is not kept, since two silent ones would keep it from a third.
 func (x *Exchange) stall(p *peer, now time.Time) {
-	x.cfg.Logger.Debug("peer stalled", "peer", p.record.id, "owed", p.owed, "silence", p.silence(now))
 	p.record.state = Stalled
 	p.pausedUntil = now.Add(minPatience << min(p.stalls, maxDoublings))
 	p.stalls++
-	for len(p.requests) > 1 {
+	for p.owed > minWindow {
 		x.withdraw(p.requests[len(p.requests)-1])
 	}
-	probe := p.requests[0]
-	if len(probe.flight.requests) == maxCopies {
-		x.withdraw(probe)
+	for _, r := range slices.Clone(p.requests) {
+		if len(r.flight.requests) == maxCopies {
+			x.withdraw(r)
+		} else {
+			x.index.giveBack(r.flight.piece)
+		}
+	}
+}
+
+// revive ends a stall: a piece has come, so the others are in good hands again.
+func (x *Exchange) revive(p *peer, now time.Time) {
+	if p.stalls == 0 {
 		return
 	}
-	x.index.giveBack(probe.flight.piece)
+	p.record.state = Active
+	p.pausedUntil = now
+	p.stalls = 0
+	for _, r := range p.requests {
+		x.index.take(r.flight.piece)
+	}
 }
 
 // strike makes a peer that failed rest. The requests that fail with the first

@@ -103,10 +103,9 @@ func TestSwarm(t *testing.T) {
 		sourceMbits, peerMbits float64
 		apart                  time.Duration
 	}{
-		{"1 to 8", 512 * mib, 1, 8, 100, 100, 0},
-		{"1 to 8, long", 2048 * mib, 1, 8, 100, 100, 0},
-		{"1 to 8, wide peers", 512 * mib, 1, 8, 50, 400, 0},
-		{"1 to 8, one after another", 512 * mib, 1, 8, 100, 100, time.Second},
+		{"1 to 8", 1024 * mib, 1, 8, 100, 100, 0},
+		{"1 to 8, wide peers", 1024 * mib, 1, 8, 50, 400, 0},
+		{"1 to 8, one after another", 1024 * mib, 1, 8, 100, 100, time.Second},
 		{"2 to 8", 1024 * mib, 2, 8, 50, 100, 0},
 		{"1 to 3", 512 * mib, 1, 3, 50, 100, 0},
 	}

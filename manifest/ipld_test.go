@@ -1,5 +1,3 @@
-//go:build ipld
-
 package manifest_test
 
 import (

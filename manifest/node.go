@@ -29,7 +29,7 @@ type node struct {
 
 // links is a list of CIDs, all of one codec. DAG-CBOR writes a CID as tag 42
 // over a byte string with a leading zero. The list is read and written in one
-// go: link by link, a long one costs several times as much.
+// go, since link by link costs an allocation for each.
 type links struct {
 	codec   uint64 // 0 if there are none
 	digests []Digest

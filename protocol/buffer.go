@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -19,29 +20,44 @@ const (
 // Buffers keeps piece buffers for use again. Remotes may share one. It is safe
 // for concurrent use.
 type Buffers struct {
-	free chan *buffer
+	keep int
+
+	mu   sync.Mutex
+	idle []*buffer // the last one is the warmest
 }
 
 // NewBuffers returns an empty set of buffers that keeps at most the given
 // number of idle ones, each a little over 1 MiB. It does not limit how many
 // are in use.
 func NewBuffers(keep int) *Buffers {
-	return &Buffers{free: make(chan *buffer, keep)}
+	return &Buffers{keep: keep}
 }
 
 func (b *Buffers) get() *buffer {
-	select {
-	case buf := <-b.free:
+	if buf := b.take(); buf != nil {
 		return buf
-	default:
-		return newBuffer()
 	}
+	return newBuffer()
+}
+
+func (b *Buffers) take() *buffer {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.idle) == 0 {
+		return nil
+	}
+	last := len(b.idle) - 1
+	buf := b.idle[last]
+	b.idle[last] = nil
+	b.idle = b.idle[:last]
+	return buf
 }
 
 func (b *Buffers) put(buf *buffer) {
-	select {
-	case b.free <- buf:
-	default:
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.idle) < b.keep {
+		b.idle = append(b.idle, buf)
 	}
 }
 

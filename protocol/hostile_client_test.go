@@ -70,7 +70,11 @@ func TestHostileClients(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			server, client := newHosts(t, "tcp")
-			serve(t, server, protocol.ServerConfig{Library: newLibrary(v), Timeout: 150 * time.Millisecond})
+			patience := 10 * time.Second
+			if test.code == timeout {
+				patience = 300 * time.Millisecond
+			}
+			serve(t, server, protocol.ServerConfig{Library: newLibrary(v), Timeout: patience})
 			s := openRaw(t, client, server.ID(), test.id)
 			if _, err := s.Write(test.send); err != nil {
 				t.Fatal(err)
@@ -199,7 +203,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	onEachTransport(t, func(t *testing.T, transport string) {
 		server, client := newHosts(t, transport)
 		lib := newLibrary(v)
-		serve(t, server, protocol.ServerConfig{Library: lib, Timeout: 300 * time.Millisecond})
+		serve(t, server, protocol.ServerConfig{Library: lib, Timeout: time.Second})
 		s := openRaw(t, client, server.ID(), protocol.PiecesID)
 		openedPieces(t, s, v)
 		for id := uint64(1); ; id++ {

@@ -68,7 +68,16 @@ func goodHoldings(v *video) proto.Message {
 	return &wire.Holdings{Status: wire.Status_STATUS_OK, Bitmap: all.Bitmap()}
 }
 
+// hostileTimeout is a client's timeout where that is what must end the wait.
 const hostileTimeout = 200 * time.Millisecond
+
+// patience is a client's timeout where another error must come first.
+func patience(breaks bool) time.Duration {
+	if breaks {
+		return 10 * time.Second
+	}
+	return hostileTimeout
+}
 
 func TestHostilePieceServers(t *testing.T) {
 	v := smallVideo(t)
@@ -115,7 +124,7 @@ func TestHostilePieceServers(t *testing.T) {
 			server, client := newHosts(t, "tcp")
 			handle(t, server, protocol.HoldingsID, send(encode(t, goodHoldings(v))))
 			handle(t, server, protocol.PiecesID, afterGets(1, test.answer))
-			r := run(t, client, server.ID(), v.manifest, protocol.ClientConfig{Timeout: hostileTimeout})
+			r := run(t, client, server.ID(), v.manifest, protocol.ClientConfig{Timeout: patience(test.breaks)})
 			_, _, release, err := r.Get(t.Context(), 0, 0)
 			if err == nil {
 				release() // the answer was right, what came after it was not
@@ -209,7 +218,7 @@ func TestHostileHoldingsServers(t *testing.T) {
 			server, client := newHosts(t, "tcp")
 			handle(t, server, protocol.PiecesID, send(encode(t, &wire.Opened{Status: ok})))
 			handle(t, server, protocol.HoldingsID, send(test.send))
-			r := run(t, client, server.ID(), v.manifest, protocol.ClientConfig{Timeout: hostileTimeout})
+			r := run(t, client, server.ID(), v.manifest, protocol.ClientConfig{Timeout: patience(test.breaks)})
 			if err := r.wait(); err == nil || errors.Is(err, protocol.ErrProtocol) != test.breaks {
 				t.Errorf("run ended with %v", err)
 			}
@@ -253,7 +262,7 @@ func TestHostileManifestServers(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			server, client := newHosts(t, "tcp")
 			handle(t, server, protocol.ManifestID, send(test.send))
-			r := protocol.NewRemote(client, server.ID(), v.manifest.CID(), nil, protocol.ClientConfig{Timeout: hostileTimeout})
+			r := protocol.NewRemote(client, server.ID(), v.manifest.CID(), nil, protocol.ClientConfig{Timeout: patience(test.want != nil)})
 			if _, err := r.Manifest(t.Context()); err == nil || test.want != nil && !errors.Is(err, test.want) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}

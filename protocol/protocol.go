@@ -42,6 +42,8 @@ const (
 	// MaxAnswerBytes is the longest Opened, NodeAnswer or PieceAnswer: a proof
 	// of 320 bytes and room for fields to come.
 	MaxAnswerBytes = 1024
+	// MaxNameBytes is the longest name of a video.
+	MaxNameBytes = 255
 	// MaxOutstanding is the most Gets that a client may have unanswered on one
 	// stream, cancelled ones included. A server reads no further beyond it.
 	MaxOutstanding = 128
@@ -56,8 +58,10 @@ const (
 )
 
 const (
-	// stretchBytes is how much may pass under one deadline.
-	stretchBytes = 256 << 10
+	// stretchBytes is how much may pass under one deadline: a little less
+	// than 256 KiB, so that yamux cuts it into four full frames of 64 KiB with
+	// their 12-byte headers and no short one.
+	stretchBytes = 4 * (64<<10 - 12)
 	// changesEvery is the least time between two messages about holdings.
 	changesEvery = 200 * time.Millisecond
 	// changesPace is the least time that a client takes for one of them, so

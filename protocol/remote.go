@@ -30,8 +30,9 @@ type ClientConfig struct {
 	// Timeout bounds every stretch of progress: one message, or 256 KiB of
 	// raw bytes, in either direction, and the wait for an answer. Default 30 s.
 	Timeout time.Duration
-	// Buffers is where pieces are received. Remotes may share it; nil means
-	// an own one that keeps 8 MiB.
+	// Buffers is where pieces are received. Remotes may share it, and should
+	// if there are many: one that keeps as many as are in flight at once saves
+	// an allocation of 1 MiB a piece. Nil means an own one that keeps 16.
 	Buffers *Buffers
 	// AllowRelayed also opens streams over relays and other limited connections.
 	AllowRelayed bool
@@ -46,7 +47,7 @@ func (c ClientConfig) withDefaults() ClientConfig {
 		c.Timeout = defaultTimeout
 	}
 	if c.Buffers == nil {
-		c.Buffers = NewBuffers(8)
+		c.Buffers = NewBuffers(16)
 	}
 	return c
 }
@@ -65,6 +66,7 @@ type Remote struct {
 
 	mu       sync.Mutex
 	manifest *manifest.Manifest
+	name     string // as the peer calls the video
 	data     []*dataStream
 	err      error // why there are no data streams any more
 }

@@ -25,6 +25,20 @@ func (r *Remote) Manifest(ctx context.Context) (*manifest.Manifest, error) {
 	return m, nil
 }
 
+// Name is what the peer calls the video, as it said with the manifest: a hint
+// from a stranger, of any bytes. Empty before Manifest, or if it said nothing.
+func (r *Remote) Name() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.name
+}
+
+func (r *Remote) setName(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.name = name
+}
+
 func (r *Remote) loadManifest(ctx context.Context) (m *manifest.Manifest, err error) {
 	f, err := r.openStream(ctx, ManifestID, controlBytes+manifest.MaxNodeBytes)
 	if err != nil {
@@ -53,6 +67,12 @@ func (r *Remote) node(f *framing, path []int) ([]byte, error) {
 	}
 	if answer.Size == 0 || answer.Size > manifest.MaxNodeBytes {
 		return nil, fmt.Errorf("%w: manifest node of %d bytes", ErrProtocol, answer.Size)
+	}
+	if len(answer.Name) > MaxNameBytes {
+		return nil, fmt.Errorf("%w: name of %d bytes", ErrProtocol, len(answer.Name))
+	}
+	if len(path) == 0 {
+		r.setName(string(answer.Name))
 	}
 	node := make([]byte, answer.Size)
 	return node, f.readFull(node)

@@ -95,7 +95,7 @@ func TestManyRequests(t *testing.T) {
 	v := splitVideo(t, 8, []byte("vidsync\n"), nil)
 	server, client := newHosts(t, "tcp")
 	serve(t, server, protocol.ServerConfig{Library: newLibrary(v)})
-	r := run(t, client, server.ID(), v.manifest, protocol.ClientConfig{})
+	r := run(t, client, server.ID(), v.manifest, protocol.ClientConfig{Buffers: protocol.NewBuffers(200)})
 	var left atomic.Int64
 	left.Store(20_000)
 	g, ctx := errgroup.WithContext(t.Context())

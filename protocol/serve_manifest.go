@@ -26,7 +26,11 @@ func (in *incoming) serveManifest(ctx context.Context) error {
 		if err != nil {
 			return in.decline(err, &wire.NodeAnswer{Status: statusOf(err)})
 		}
-		if err := in.write(&wire.NodeAnswer{Status: wire.Status_STATUS_OK, Size: uint32(len(node))}); err != nil {
+		answer := &wire.NodeAnswer{Status: wire.Status_STATUS_OK, Size: uint32(len(node))}
+		if len(req.Path) == 0 {
+			answer.Name = in.server.nameOf(req.Video)
+		}
+		if err := in.write(answer); err != nil {
 			return fmt.Errorf("write node answer: %w", err)
 		}
 		if err := in.writeFull(node); err != nil {
@@ -63,4 +67,18 @@ func (s *Server) manifestNode(ctx context.Context, video cid.Cid, path []int) ([
 		s.logInternal("cannot serve manifest", err)
 	}
 	return node, err
+}
+
+// nameOf is the hint that goes with a video's root, which was just served.
+func (s *Server) nameOf(video []byte) []byte {
+	names, ok := s.cfg.Library.(Names)
+	if !ok {
+		return nil
+	}
+	c, err := manifest.ParseVideoCIDBytes(video)
+	if err != nil {
+		return nil // it would have been refused before
+	}
+	name := names.Name(c)
+	return []byte(name[:min(len(name), MaxNameBytes)])
 }

@@ -44,6 +44,13 @@ type BadPieces interface {
 	BadPiece(video cid.Cid, block, piece int)
 }
 
+// Names is an optional ability of a Library.
+type Names interface {
+	// Name is what this node calls the video, empty if it does not say. Only
+	// the first MaxNameBytes are sent.
+	Name(video cid.Cid) string
+}
+
 // Authorizer decides who is served.
 type Authorizer interface {
 	// Authorize returns nil if p may fetch the video, given the capability

@@ -25,6 +25,7 @@ type job struct {
 	result   Result
 }
 
+// run takes the steps in order. What cannot be done comes back as a stop.
 func (j *job) run(ctx context.Context) (Result, error) {
 	if err := j.prepare(); err != nil {
 		return j.result, err
@@ -93,6 +94,9 @@ func (j *job) work(ctx context.Context, m *media, track mediaStream) (Result, er
 	}
 	defer c.close()
 	p, err := j.plan(ctx, c, m, track)
+	if s, ok := errors.AsType[*stop](err); ok && (s.state == NoAudio || s.state == Unreadable) {
+		return j.result, cmp.Or(c.remove(), err) // nothing here is of use to a later run
+	}
 	if err != nil {
 		return j.result, err
 	}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -30,9 +31,33 @@ echo '{"language":"en","segments":[{"start":0.5,"end":1.5,"text":"hello there","
 	}
 }
 
-// tone makes a video with two seconds of sound in its middle: something to find,
-// made fast.
+// plainTone is the video of tone without extras, made once.
+var plainTone struct {
+	sync.Once
+	data []byte
+}
+
+// tone makes a video of six seconds with two seconds of sound in its middle:
+// something to find, made fast.
 func tone(t *testing.T, path string, extra ...string) {
+	t.Helper()
+	if len(extra) > 0 {
+		makeTone(t, path, extra...)
+		return
+	}
+	plainTone.Do(func() {
+		made := filepath.Join(t.TempDir(), "tone.mp4")
+		makeTone(t, made)
+		data, err := os.ReadFile(made)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plainTone.data = data
+	})
+	write(t, path, string(plainTone.data))
+}
+
+func makeTone(t *testing.T, path string, extra ...string) {
 	t.Helper()
 	args := []string{"-f", "lavfi", "-i", "sine=frequency=300:duration=6",
 		"-f", "lavfi", "-i", "color=size=64x36:rate=5:duration=6",

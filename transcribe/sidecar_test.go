@@ -166,6 +166,21 @@ func TestReadOnlyFolder(t *testing.T) {
 	}
 }
 
+// TestWorkDirTrouble is our own disk trouble too.
+func TestWorkDirTrouble(t *testing.T) {
+	needPrograms(t, "ffmpeg", "ffprobe")
+	video := filepath.Join(t.TempDir(), "talk.mp4")
+	tone(t, video)
+	argv, calls := countingEngine(t)
+	tr := newTranscriber(t, transcribe.Config{Engine: "command", Command: argv})
+	for name, dir := range map[string]string{"a file": video, "none": ""} {
+		result, err := tr.Run(t.Context(), transcribe.Request{Video: video, Key: "bafy", WorkDir: dir}, nil)
+		if err == nil || result.State != "" || calls() != 0 {
+			t.Errorf("%s: state %q, error %v", name, result.State, err)
+		}
+	}
+}
+
 func baseNames(paths []string) []string {
 	names := make([]string, len(paths))
 	for i, path := range paths {

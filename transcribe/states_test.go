@@ -70,6 +70,7 @@ func TestStates(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			test.req.Video = filepath.Join(dir, test.name+".mp4")
 			test.make(test.req.Video)
+			test.req.WorkDir = t.TempDir()
 			got := run(t, tr, test.req)
 			wantState(t, got, test.want)
 			if !strings.Contains(got.Message, test.says) {
@@ -77,6 +78,9 @@ func TestStates(t *testing.T) {
 			}
 			if left := transcribe.Sidecars(test.req.Video); len(left) != 0 {
 				t.Errorf("sidecars %q were written", left)
+			}
+			if left, _ := os.ReadDir(test.req.WorkDir); len(left) != 0 {
+				t.Errorf("%d things left in the work folder", len(left))
 			}
 		})
 	}

@@ -23,7 +23,7 @@ const (
 	hangFrames   = 45                      // pauses up to 450 ms belong to the speech
 	clickFrames  = 5                       // anything shorter than 50 ms is a click
 	padFrames    = 30                      // 300 ms before and after
-	longest      = 2000                    // longer speech is cut: 20 s
+	longestRun   = 2000                    // longer speech is cut: 20 s
 	shortestCut  = 1000                    // and not before 10 s
 	bytesPerRead = 1600 * 2 * frameSamples // read buffer: 16 s of audio
 )
@@ -125,8 +125,8 @@ func pad(runs []frameRun, frames int) []frameRun {
 // cut splits a run that is too long at its quietest frames.
 func cut(r frameRun, levels []level) []frameRun {
 	var parts []frameRun
-	for r.end-r.start > longest {
-		at := quietestFrame(levels, r.start+shortestCut, r.start+longest)
+	for r.end-r.start > longestRun {
+		at := quietestFrame(levels, r.start+shortestCut, r.start+longestRun)
 		parts = append(parts, frameRun{r.start, at})
 		r.start = at
 	}

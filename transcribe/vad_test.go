@@ -78,7 +78,7 @@ func TestLongSpeechIsCut(t *testing.T) {
 		t.Errorf("cut at %.2f s, want in the pause at 15.1", at)
 	}
 	for i, s := range got {
-		if s.length() > longest*frameLength || s.length() <= 0 {
+		if s.length() > longestRun*frameLength || s.length() <= 0 {
 			t.Errorf("stretch %v", s)
 		}
 		if i > 0 && s.Start < got[i-1].End {

@@ -258,6 +258,7 @@ type NodeAnswer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Status        Status                 `protobuf:"varint,1,opt,name=status,proto3,enum=vidsync.protocol.v1.Status" json:"status,omitempty"`
 	Size          uint32                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"` // 0 unless the status is OK
+	Name          []byte                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`  // with the root: what the server calls the video, a hint
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -304,6 +305,13 @@ func (x *NodeAnswer) GetSize() uint32 {
 		return x.Size
 	}
 	return 0
+}
+
+func (x *NodeAnswer) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
 }
 
 // Holdings answers Open on a holdings stream.
@@ -808,11 +816,12 @@ const file_protocol_internal_wire_wire_proto_rawDesc = "" +
 	"\n" +
 	"capability\x18\x02 \x01(\fR\n" +
 	"capability\x12\x12\n" +
-	"\x04path\x18\x03 \x03(\rR\x04path\"U\n" +
+	"\x04path\x18\x03 \x03(\rR\x04path\"i\n" +
 	"\n" +
 	"NodeAnswer\x123\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x1b.vidsync.protocol.v1.StatusR\x06status\x12\x12\n" +
-	"\x04size\x18\x02 \x01(\rR\x04size\"\x91\x01\n" +
+	"\x04size\x18\x02 \x01(\rR\x04size\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\fR\x04name\"\x91\x01\n" +
 	"\bHoldings\x123\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x1b.vidsync.protocol.v1.StatusR\x06status\x12\x16\n" +
 	"\x06bitmap\x18\x02 \x01(\fR\x06bitmap\x128\n" +
