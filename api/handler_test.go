@@ -45,6 +45,7 @@ func TestBadRequests(t *testing.T) {
 		"unknown method": {"PUT", "/v1/videos", "", "", 404, "PUT"},
 		"HEAD of cat":    {"HEAD", "/v1/videos/x/content", "", "", 405, ""},
 		"oversized":      {"POST", "/v1/videos", "application/json", long, 413, "limit"},
+		"not asked for":  {"POST", "/v1/gc", "application/json", long, 413, "limit"},
 		"no docs":        {"GET", "/docs", "", "", 404, ""},
 	}
 	for name, test := range tests {
@@ -131,15 +132,34 @@ func (d *deadlines) SetWriteDeadline(t time.Time) error { d.write = append(d.wri
 // connection.
 func TestDeadlinesAreTakenBack(t *testing.T) {
 	h := api.Handler(new(fakeNode), api.HandlerConfig{})
-	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
-	h.ServeHTTP(w, httptest.NewRequest("POST", "/v1/videos", strings.NewReader(`{"paths":["/a"]}`)))
-	if !strings.Contains(w.Body.String(), "event: result") {
-		t.Fatalf("got %s", w.Body)
+	tests := map[string]struct {
+		method, url, body string
+		writes            bool
+	}{
+		"stream":    {"POST", "/v1/videos", `{"paths":["/a"]}`, true},
+		"with body": {"POST", "/v1/tickets", `{"ref":"r"}`, false},
+		"no body":   {"POST", "/v1/gc", "", false},
+		"content":   {"GET", "/v1/videos/r/content", "", false},
 	}
-	for name, set := range map[string][]time.Time{"read": w.read, "write": w.write} {
-		if len(set) < 2 || set[0].IsZero() || !set[len(set)-1].IsZero() {
-			t.Errorf("%s deadlines %v, want some, and none in the end", name, set)
-		}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+			h.ServeHTTP(w, httptest.NewRequest(test.method, test.url, strings.NewReader(test.body)))
+			if w.Code != http.StatusOK {
+				t.Fatalf("got %d %s", w.Code, w.Body)
+			}
+			checkDeadlines(t, "read", w.read)
+			if test.writes {
+				checkDeadlines(t, "write", w.write)
+			}
+		})
+	}
+}
+
+func checkDeadlines(t *testing.T, name string, set []time.Time) {
+	t.Helper()
+	if len(set) < 2 || set[0].IsZero() || !set[len(set)-1].IsZero() {
+		t.Errorf("%s deadlines %v, want some, and none in the end", name, set)
 	}
 }
 

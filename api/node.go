@@ -144,7 +144,7 @@ type Progress struct {
 // TicketRequest asks for a ticket.
 type TicketRequest struct {
 	Ref     string        `json:"ref"`
-	Expires time.Duration `json:"expires,omitempty" doc:"nanoseconds from now; 0: the default"` // from now; 0: the default
+	Expires time.Duration `json:"expires,omitempty" doc:"nanoseconds from now; 0: the default"`
 }
 
 // Ticket is a pasteable permission to fetch one video.

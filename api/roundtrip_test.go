@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -195,6 +196,18 @@ func TestNoDaemon(t *testing.T) {
 	if e := wantError(t, err, api.CodeNoDaemon); e.Message != want {
 		t.Errorf("got %q, want %q", e.Message, want)
 	}
+}
+
+func TestAnotherUsersDaemon(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root may connect to every socket")
+	}
+	path := serve(t, api.Handler(new(fakeNode), api.HandlerConfig{}))
+	if err := os.Chmod(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	_, err := api.NewClient(path).Ping(t.Context())
+	wantError(t, err, api.CodeRefused)
 }
 
 func TestClientContextErrors(t *testing.T) {

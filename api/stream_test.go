@@ -3,8 +3,10 @@ package api_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"math"
 	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
@@ -200,4 +202,19 @@ func TestNoEvents(t *testing.T) {
 	client := connect(t, new(fakeNode), api.HandlerConfig{})
 	err := client.Events(t.Context(), nil)
 	wantError(t, err, api.CodeUsage)
+}
+
+// deafWriter is the connection to a client that takes nothing more.
+type deafWriter struct{ *httptest.ResponseRecorder }
+
+func (deafWriter) Write([]byte) (int, error) { return 0, errors.New("write timed out") }
+
+func TestDeafClientCancels(t *testing.T) {
+	node := &fakeNode{long: func(ctx context.Context, _ func(api.Progress)) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}}
+	h := api.Handler(node, api.HandlerConfig{})
+	r := httptest.NewRequest("POST", "/v1/videos", strings.NewReader(`{"paths":["/a"]}`))
+	h.ServeHTTP(deafWriter{httptest.NewRecorder()}, r) // returns, or the test never ends
 }

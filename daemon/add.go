@@ -206,24 +206,31 @@ func (a *adder) index(ctx context.Context, path, relative, name string, origin b
 			return v, nil
 		}
 	}
-	imp := store.Import()
-	m, err := manifest.Split(ctx, file, info.Size(), manifest.SplitConfig{Progress: a.progress, Hole: holes(file), Block: imp.Block})
+	return a.node.hash(ctx, file, blockstore.File{Path: path, Stamp: stamp, Origin: origin},
+		blockstore.Video{Name: name, RelPath: relative, MediaType: mediaType(name)}, a.progress)
+}
+
+// hash reads a file, whose record has the stamp from before, and commits it
+// under the video that its bytes make. If v has a CID, they must make that one.
+func (n *Node) hash(ctx context.Context, file *os.File, f blockstore.File, v blockstore.Video, progress func(int64)) (blockstore.Video, error) {
+	imp := n.store.Import()
+	m, err := manifest.Split(ctx, file, f.Stamp.Size, manifest.SplitConfig{Progress: progress, Hole: holes(file), Block: imp.Block})
 	if err == nil {
-		err = unchanged(file, path, stamp)
+		err = unchanged(file, f.Path, f.Stamp)
+	}
+	if err == nil && v.CID.Defined() && v.CID != m.CID() {
+		err = fmt.Errorf("%s is not video %s: %w", f.Path, v.CID, manifest.ErrCorrupt)
 	}
 	if err != nil {
 		imp.Discard()
 		return blockstore.Video{}, err
 	}
-	now := time.Now().UTC()
-	v := blockstore.Video{
-		CID: m.CID(), Name: name, RelPath: relative, MediaType: mediaType(name),
-		Size: m.Size(), Blocks: m.NumBlocks(), Added: now, State: "whole",
-	}
-	if old, err := store.Video(v.CID); err == nil {
+	f.When = time.Now().UTC()
+	v.CID, v.Size, v.Blocks, v.State, v.Added = m.CID(), m.Size(), m.NumBlocks(), videoWhole, f.When
+	if old, err := n.store.Video(v.CID); err == nil {
 		v.Added, v.Signer = old.Added, old.Signer
 	}
-	return v, imp.Commit(m, blockstore.File{Path: path, Stamp: stamp, Video: v.CID, Origin: origin, When: now}, v)
+	return v, imp.Commit(m, f, v)
 }
 
 func (a *adder) progress(n int64) {

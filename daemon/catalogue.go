@@ -50,7 +50,7 @@ func (n *Node) resolve(ref string) (cid.Cid, error) {
 	case 1:
 		return found[0].CID, nil
 	case 0:
-		return cid.Undef, api.Errorf(api.CodeUsage, "%q is neither a video's CID, nor a ticket, nor the name of a video here", ref)
+		return cid.Undef, api.Errorf(api.CodeNotFound, "%q is neither a video's CID, nor a ticket, nor the name of a video here; see: vidsync ls", ref)
 	}
 	return cid.Undef, api.Errorf(api.CodeUsage, "%d videos here are named %q; use the CID (see: vidsync ls)", len(found), ref)
 }

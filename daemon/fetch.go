@@ -86,6 +86,9 @@ func (n *Node) Fetch(ctx context.Context, req api.FetchRequest, emit func(api.Pr
 func (n *Node) fetchJob(ctx context.Context, req api.FetchRequest) (blockstore.Job, error) {
 	spec := fetchSpec{Output: req.Output, Peers: req.Peers, NoTranscribe: req.NoTranscribe || n.cfg.NoTranscribe, Detached: req.Detach}
 	video, err := n.resolve(req.Ref)
+	if api.CodeOf(err) == api.CodeNotFound { // it can't be asked of anybody
+		err = api.Errorf(api.CodeUsage, "%w", err)
+	}
 	if err != nil {
 		return blockstore.Job{}, err
 	}
@@ -137,7 +140,8 @@ func (n *Node) runFetch(ctx context.Context, t *task) error {
 	if err != nil {
 		return err
 	}
-	t.setReport(func() api.Progress { return api.Progress{Phase: "connecting", Name: f.spec.Name, ETASeconds: -1} })
+	connecting := api.Progress{Phase: "connecting", Name: f.spec.Name, ETASeconds: -1, Peers: []api.PeerShare{}}
+	t.setReport(func() api.Progress { return connecting })
 	p := newProviders(net, n.trust, f.video, n.log)
 	p.named, p.capability = f.named, f.ticket
 	if m, err := n.library.manifest(ctx, f.video); err == nil {
@@ -190,6 +194,9 @@ func (n *Node) bring(ctx context.Context, t *task, f *fetch, m *manifest.Manifes
 	if err := n.store.PutManifest(m); err != nil {
 		return err
 	}
+	if err := n.nameFetch(t, f, p); err != nil {
+		return err
+	}
 	f.file, err = assemble.Open(ctx, n.store, m, n.target(f), assemble.Config{Logger: n.log})
 	if err != nil {
 		return err
@@ -212,6 +219,23 @@ func (n *Node) bring(ctx context.Context, t *task, f *fetch, m *manifest.Manifes
 	}
 	t.result = n.fetchResult(f, m, path)
 	return nil
+}
+
+// nameFetch settles what a video that came without a name is called: as the
+// catalogue has it from before, or as its provider calls it. The job remembers
+// it, so that a restart goes on with the same file.
+func (n *Node) nameFetch(t *task, f *fetch, p *providers) (err error) {
+	if f.spec.Name != "" {
+		return nil
+	}
+	f.spec.Name = p.suggestedName()
+	if v, err := n.store.Video(f.video); err == nil {
+		f.spec.Name = v.Name
+	}
+	if t.job.Spec, err = json.Marshal(f.spec); err != nil {
+		return err
+	}
+	return n.jobs.put(t.job)
 }
 
 // collect brings every piece into the file: from other files of this node,
@@ -268,6 +292,9 @@ func (n *Node) finish(ctx context.Context, f *fetch, m *manifest.Manifest) (stri
 	v := blockstore.Video{
 		CID: f.video, Name: filepath.Base(f.file.Path()), MediaType: mediaType(f.file.Path()),
 		Size: m.Size(), Blocks: m.NumBlocks(), Added: time.Now().UTC(), State: "whole",
+	}
+	if old, err := n.store.Video(f.video); err == nil {
+		v = old // a further copy of a video that is here
 	}
 	if f.signer != "" {
 		v.Signer = f.signer.String()

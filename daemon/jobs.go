@@ -139,8 +139,10 @@ func (q *jobQueue) submit(job blockstore.Job) (*task, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if t := q.tasks[job.ID]; t != nil {
-		t.job.NotBefore = time.Time{}
-		q.wake()
+		if q.running[job.ID] == nil { // else the job is its worker's
+			t.job.NotBefore = time.Time{}
+			q.wake()
+		}
 		return t, nil
 	}
 	job.State, job.Created, job.Updated = stateQueued, time.Now().UTC(), time.Now().UTC()

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"sync"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/vidsync/vidsync/blockstore"
 	"github.com/vidsync/vidsync/manifest"
+	"github.com/vidsync/vidsync/protocol"
 )
 
 // maxManifests is how many manifests the library keeps decoded; one of 2 TiB
@@ -114,6 +116,17 @@ func (l *library) Holdings(video cid.Cid) (*manifest.Holdings, <-chan struct{}, 
 	return have, nil, err
 }
 
+// Name is what the catalogue, or the running fetch, calls a video.
+func (l *library) Name(video cid.Cid) string {
+	if v, err := l.store.Video(video); err == nil {
+		return v.Name
+	}
+	if f := l.fetching(video); f != nil {
+		return f.displayName()
+	}
+	return ""
+}
+
 // Piece reads one piece and its proof, for a peer that checks both.
 func (l *library) Piece(ctx context.Context, video cid.Cid, block, piece int, buf, proof []byte) ([]byte, []byte, error) {
 	m, err := l.manifest(ctx, video)
@@ -129,5 +142,9 @@ func (l *library) Piece(ctx context.Context, video cid.Cid, block, piece int, bu
 		}
 	}
 	b := m.Block(block)
-	return l.store.LoadPiece(ctx, b.Digest, b.Len, piece, buf, proof)
+	data, proof, err := l.store.LoadPiece(ctx, b.Digest, b.Len, piece, buf, proof)
+	if errors.Is(err, blockstore.ErrChanged) {
+		err = fmt.Errorf("%w: %w", protocol.ErrChanged, err)
+	}
+	return data, proof, err
 }

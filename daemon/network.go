@@ -184,6 +184,9 @@ func newResourceManager() (libp2pnet.ResourceManager, error) {
 		PeerDefault: rcmgr.ResourceLimits{
 			Memory: rcmgr.LimitVal64(max(minPeerMemory, memory/4)),
 		},
+		// What protocol reserves is pieces in memory, which it counts itself.
+		Service:     map[string]rcmgr.ResourceLimits{protocol.ServiceName: {Memory: rcmgr.LimitVal64(memory / 2)}},
+		ServicePeer: map[string]rcmgr.ResourceLimits{protocol.ServiceName: {Memory: rcmgr.LimitVal64(memory / 4)}},
 	}
 	perAddress := func(prefix int) []rcmgr.ConnLimitPerSubnet {
 		return []rcmgr.ConnLimitPerSubnet{{PrefixLength: prefix, ConnCount: maxConnsPerAddress}}

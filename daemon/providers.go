@@ -51,6 +51,7 @@ type providers struct {
 
 	mu     sync.Mutex
 	known  *manifest.Manifest
+	name   string            // as its provider calls it
 	asked  map[peer.ID]error // the last answer of each candidate; nil: serves
 	banned map[peer.ID]error
 	served bool // some peer has been a provider
@@ -191,7 +192,7 @@ func (p *providers) manifestFrom(ctx context.Context, remote *protocol.Remote) (
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.known == nil {
-		p.known = m
+		p.known, p.name = m, remote.Name()
 		p.manifest <- m // has room for the one that is ever sent
 	}
 	return p.known, nil
@@ -202,6 +203,13 @@ func (p *providers) know(m *manifest.Manifest) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.known = m
+}
+
+// suggestedName is what the provider of the manifest calls the video.
+func (p *providers) suggestedName() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.name
 }
 
 func (p *providers) answer(id peer.ID, err error) {

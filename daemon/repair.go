@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -22,7 +21,7 @@ func (n *Node) repair(ctx context.Context, m *manifest.Manifest, v blockstore.Vi
 	if err != nil {
 		return 0, err
 	}
-	file, err := os.OpenFile(f.Path, os.O_WRONLY, 0)
+	file, err := os.OpenFile(f.Path, os.O_RDWR, 0)
 	if err != nil {
 		return 0, fmt.Errorf("repair: %w", err)
 	}
@@ -42,12 +41,19 @@ func (n *Node) repair(ctx context.Context, m *manifest.Manifest, v blockstore.Vi
 	if err := file.Sync(); err != nil {
 		return 0, fmt.Errorf("repair %s: %w", f.Path, err)
 	}
+	return len(bad), n.readAgain(ctx, file, v, f)
+}
+
+// readAgain hashes a repaired file, and takes note of what it is now if it is
+// the video again.
+func (n *Node) readAgain(ctx context.Context, file *os.File, v blockstore.Video, f blockstore.File) error {
 	info, err := file.Stat()
 	if err != nil {
-		return 0, err
+		return err
 	}
-	f.Stamp, f.When = blockstore.StampOf(info), time.Now().UTC()
-	return len(bad), n.store.Finish(m, f, v)
+	f.Stamp = blockstore.StampOf(info)
+	_, err = n.hash(ctx, file, f, v, nil)
+	return err
 }
 
 // bringPieces gets what have lacks from peers into sink.
