@@ -5,7 +5,7 @@ PREFIX  ?= /usr/local
 FUZZTIME ?= 20s
 export CGO_ENABLED = 0
 
-BUILD = go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+BUILD = go build -trimpath -ldflags "-s -w -X github.com/vidsync/vidsync/cli.Version=$(VERSION)"
 
 .PHONY: build test race fuzz lint cross demo bench install deps generate clean
 

@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	crashRounds = 12
+	crashRounds = 8
 	crashPause  = 2 * time.Millisecond // between the pieces of one writer
 )
 
@@ -86,6 +86,7 @@ func childFetch(f *assemble.File, s *sample) error {
 // However often the process is killed: what receipts claim is right on disk,
 // they only grow, and nothing unfinished has the final name.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	s, dir := small(), t.TempDir()
 	check(t, os.WriteFile(filepath.Join(dir, "source"), s.data, 0o644))
 	claimed, killed := 0, 0
@@ -181,6 +182,7 @@ func checkAfterKill(t *testing.T, dir string, s *sample, before int) int {
 
 // A crash between the rename and the index is healed by the next Open.
 func TestCrashAfterRename(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		rename func(old, new string) error
@@ -190,7 +192,7 @@ func TestCrashAfterRename(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			store, s, dir := newStore(t), small(), t.TempDir()
+			store, s, dir := newStore(t), tiny(), t.TempDir()
 			f := openFile(t, store, s, assemble.Target{Dir: dir, Name: "a.mp4"}, assemble.Config{})
 			check(t, s.putAll(f))
 			check(t, f.Close())
@@ -214,7 +216,8 @@ func TestCrashAfterRename(t *testing.T) {
 
 // A crash between the final receipt and the rename needs no bytes again.
 func TestCrashBeforeRename(t *testing.T) {
-	store, s, dir := newStore(t), small(), t.TempDir()
+	t.Parallel()
+	store, s, dir := newStore(t), tiny(), t.TempDir()
 	f := openFile(t, store, s, assemble.Target{Dir: dir, Name: "a.mp4"}, assemble.Config{})
 	check(t, s.putAll(f))
 	check(t, f.Close())
@@ -226,7 +229,8 @@ func TestCrashBeforeRename(t *testing.T) {
 }
 
 func TestPutAfterClose(t *testing.T) {
-	store, s := newStore(t), small()
+	t.Parallel()
+	store, s := newStore(t), tiny()
 	f := openFile(t, store, s, assemble.Target{Dir: t.TempDir(), Name: "a"}, assemble.Config{})
 	check(t, f.Close())
 	wantErr(t, s.put(f, pieceRef{0, 0}), fs.ErrClosed)

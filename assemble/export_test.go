@@ -6,9 +6,6 @@ func (f *File) Checkpoint() error { return f.checkpoint() }
 // RefuseDirect makes f write as on a file system without direct writes.
 func (f *File) RefuseDirect() { f.noDirect.Store(true) }
 
-// Direct tells whether f has a handle for direct writes.
-func (f *File) Direct() bool { return f.direct != nil }
-
 // TreesInMemory is the number of proof trees that f keeps.
 func (f *File) TreesInMemory() int {
 	f.trees.mu.Lock()

@@ -12,6 +12,7 @@ import (
 )
 
 func TestNumbered(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		n    int
@@ -34,6 +35,7 @@ func TestNumbered(t *testing.T) {
 }
 
 func TestPartName(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		final string
 		n     int
@@ -54,6 +56,7 @@ func TestPartName(t *testing.T) {
 // However long a name is, what is made of it fits, is whole UTF-8 and keeps
 // the extension.
 func TestLongNamesFit(t *testing.T) {
+	t.Parallel()
 	for _, stem := range []string{strings.Repeat("a", 300), strings.Repeat("ü", 150), strings.Repeat("🎬", 70)} {
 		for extra := range 8 {
 			name := stem + strings.Repeat("x", extra) + ".mp4"
@@ -73,7 +76,8 @@ func TestLongNamesFit(t *testing.T) {
 }
 
 func TestFetchUnderLongName(t *testing.T) {
-	store, s, dir := newStore(t), small(), t.TempDir()
+	t.Parallel()
+	store, s, dir := newStore(t), tiny(), t.TempDir()
 	name := strings.Repeat("l", 251) + ".mp4"
 	f := openFile(t, store, s, assemble.Target{Dir: dir, Name: name, Exact: true}, assemble.Config{})
 	check(t, s.putAll(f))
@@ -101,6 +105,7 @@ func FuzzName(f *testing.F) {
 }
 
 func TestExclusiveRenames(t *testing.T) {
+	t.Parallel()
 	for name, rename := range map[string]func(old, path string) error{
 		"rename": assemble.RenameExclusive,
 		"link":   assemble.LinkExclusive,

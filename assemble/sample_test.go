@@ -18,8 +18,12 @@ import (
 	"github.com/vidsync/vidsync/manifest"
 )
 
-// smallSize is two blocks: a full one, and one whose last piece is unaligned.
-const smallSize = manifest.BlockSize + 3*manifest.PieceSize + 4321
+const (
+	// smallSize is two blocks: a full one, and one whose last piece is unaligned.
+	smallSize = manifest.BlockSize + 3*manifest.PieceSize + 4321
+	// tinySize is one short block of six pieces, the last one unaligned.
+	tinySize = 5*manifest.PieceSize + 4321
+)
 
 // sample is a video whose bytes are known.
 type sample struct {
@@ -28,7 +32,10 @@ type sample struct {
 	outboards []manifest.Outboard
 }
 
-var small = sync.OnceValue(func() *sample { return mustSample(randomBytes(1, smallSize)) })
+var (
+	small = sync.OnceValue(func() *sample { return mustSample(randomBytes(1, smallSize)) })
+	tiny  = sync.OnceValue(func() *sample { return mustSample(randomBytes(2, tinySize)) })
+)
 
 func mustSample(data []byte) *sample {
 	s, err := newSample(data)
@@ -158,13 +165,6 @@ func wantFile(t testing.TB, path string, data []byte) {
 	}
 }
 
-func wantNoFile(t testing.TB, path string) {
-	t.Helper()
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Fatalf("%s: got %v, want no such file", path, err)
-	}
-}
-
 // wantNames checks what lies in a folder.
 func wantNames(t testing.TB, dir string, want ...string) {
 	t.Helper()
@@ -204,12 +204,30 @@ func wantRecorded(t testing.TB, store *blockstore.Store, path string, s *sample)
 	}
 }
 
-// addFile puts a file with data into the index, as add does.
+// addFile puts a file with the video into the index, as add does.
 func addFile(t testing.TB, store *blockstore.Store, path string, s *sample) {
 	t.Helper()
 	if err := os.WriteFile(path, s.data, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	index(t, store, path, s)
+}
+
+// addRotten is addFile of a file with one wrong byte: it looks as it did when
+// it was added.
+func addRotten(t testing.TB, store *blockstore.Store, path string, s *sample, offset int64) {
+	t.Helper()
+	data := append([]byte(nil), s.data...)
+	data[offset] ^= 1
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	index(t, store, path, s)
+}
+
+// index records that the file at path is the video.
+func index(t testing.TB, store *blockstore.Store, path string, s *sample) {
+	t.Helper()
 	info, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)

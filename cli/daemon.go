@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"github.com/spf13/cobra"
+
+	"github.com/vidsync/vidsync/api"
 )
 
 const daemonName = "daemon"
@@ -44,7 +46,7 @@ func (a *app) runDaemon(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	node, err := a.nodes.open(ctx, *cfg)
+	node, err := a.openDaemon(ctx, *cfg)
 	if err != nil {
 		return err
 	}
@@ -53,4 +55,21 @@ func (a *app) runDaemon(ctx context.Context) error {
 		err = nil // stopping in order is what the signal asked for
 	}
 	return errors.Join(err, node.Close())
+}
+
+// openDaemon waits for a short command that holds the home, but not for another
+// daemon.
+func (a *app) openDaemon(ctx context.Context, cfg nodeConfig) (node engine, err error) {
+	var other api.Node
+	err = whileInUse(ctx, func() (err error) {
+		if other, err = a.nodes.dial(ctx, cfg.paths.Socket); err == nil {
+			return nil
+		}
+		node, err = a.nodes.open(ctx, cfg)
+		return err
+	})
+	if other != nil {
+		return nil, api.Errorf(api.CodeInUse, "a daemon already runs on this home; it answers at %s", cfg.paths.Socket)
+	}
+	return node, err
 }

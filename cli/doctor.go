@@ -51,7 +51,7 @@ func (a *app) runDoctor(ctx context.Context) error {
 
 func checkText(c api.Check, st style) string {
 	state := fmt.Sprintf("%-9s", clean(c.State))
-	text := fmt.Sprintf("%s%-14s %s", st.paint(stateColor(c.State), state), clean(c.Name), clean(c.Detail))
+	text := fmt.Sprintf("%s%-16s %s", st.paint(stateColor(c.State), state), clean(c.Name), clean(c.Detail))
 	if c.Remedy != "" {
 		text += "\n         remedy: " + clean(c.Remedy)
 	}

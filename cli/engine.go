@@ -5,7 +5,6 @@ import (
 
 	"github.com/vidsync/vidsync/api"
 	"github.com/vidsync/vidsync/daemon"
-	"github.com/vidsync/vidsync/transcribe"
 )
 
 // localNodes reaches the daemon of this machine, and starts engines.
@@ -43,25 +42,23 @@ func daemonConfig(cfg nodeConfig) daemon.Config {
 		API:          s.text("api"),
 		Version:      version(),
 		NoTranscribe: !s.truth("transcribe.auto"),
-		Transcribe:   transcribeConfig(s),
 		Logger:       cfg.log,
 	}
+	tellTranscriber(&c, s)
 	if !s.isDefault("listen") {
 		c.Listen = s.list("listen") // else the daemon's own choice
 	}
 	return c
 }
 
-func transcribeConfig(s settings) transcribe.Config {
+// tellTranscriber takes over the settings of transcription.
+func tellTranscriber(c *daemon.Config, s settings) {
 	text := func(key string) string { return s.text("transcribe." + key) }
-	c := transcribe.Config{
-		Engine: text("engine"), Language: text("language"),
-		FFmpeg: text("ffmpeg"), FFprobe: text("ffprobe"),
-		Command: s.list("transcribe.command"),
-		Jobs:    s.count("transcribe.jobs"),
-	}
-	c.Pocketsphinx.Batch, c.Pocketsphinx.Model = text("pocketsphinx"), text("pocketsphinx-model")
-	c.Whisper.CLI, c.Whisper.Model = text("whisper-cli"), text("whisper-model")
-	c.OpenAI.URL, c.OpenAI.Model, c.OpenAI.Key = text("openai-url"), text("openai-model"), text("openai-key")
-	return c
+	t := &c.Transcribe
+	t.Engine, t.Language = text("engine"), text("language")
+	t.FFmpeg, t.FFprobe = text("ffmpeg"), text("ffprobe")
+	t.Command, t.Jobs = s.list("transcribe.command"), s.count("transcribe.jobs")
+	t.Pocketsphinx.Batch, t.Pocketsphinx.Model = text("pocketsphinx"), text("pocketsphinx-model")
+	t.Whisper.CLI, t.Whisper.Model = text("whisper-cli"), text("whisper-model")
+	t.OpenAI.URL, t.OpenAI.Model, t.OpenAI.Key = text("openai-url"), text("openai-model"), text("openai-key")
 }

@@ -263,6 +263,22 @@ func TestEngineFails(t *testing.T) {
 	}
 }
 
+// TestSecondDaemon: a daemon that answers is not waited for.
+func TestSecondDaemon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		o := run(t, cli.Nodes{Daemon: newFakeNode()}, nil, "daemon")
+		if o.code != 11 || !strings.Contains(o.stderr, "already runs") || time.Since(begin) > 0 {
+			t.Errorf("got %+v after %v, want exit code 11 at once", o, time.Since(begin))
+		}
+	})
+}
+
+// shortEngine has done everything at once.
+type shortEngine struct{ fakeEngine }
+
+func (e *shortEngine) Run(context.Context) error { return nil }
+
 // TestHomeInUse: a home that is held for a moment is waited for, one that stays
 // held is not.
 func TestHomeInUse(t *testing.T) {
@@ -276,7 +292,8 @@ func TestHomeInUse(t *testing.T) {
 	}{
 		{"moment", time.Second, "ls", 0, true},
 		{"longer", time.Hour, "ls", 11, true},
-		{"second daemon", time.Hour, "daemon", 11, false},
+		{"daemon after a moment", time.Second, "daemon", 0, true},
+		{"daemon after longer", time.Hour, "daemon", 11, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -287,7 +304,8 @@ func TestHomeInUse(t *testing.T) {
 					}
 					return nil
 				}
-				o := run(t, cli.Nodes{Engine: &fakeEngine{fakeNode: newFakeNode()}, OpenErr: open}, nil, test.args)
+				e := &shortEngine{fakeEngine{fakeNode: newFakeNode()}}
+				o := run(t, cli.Nodes{Engine: e, OpenErr: open}, nil, test.args)
 				if waited := time.Since(begin) > 0; o.code != test.code || waited != test.waits {
 					t.Errorf("exit code %d after %v, want %d", o.code, time.Since(begin), test.code)
 				}

@@ -87,31 +87,36 @@ func (a *app) withNode(ctx context.Context, n need, do func(context.Context, ses
 }
 
 // reach finds the daemon, or else opens an engine.
-func (a *app) reach(ctx context.Context, p paths, n need) (api.Node, engine, error) {
+func (a *app) reach(ctx context.Context, p paths, n need) (node api.Node, own engine, err error) {
 	var cfg *nodeConfig
-	for start := time.Now(); ; {
-		if node := a.dialAny(ctx, p); node != nil {
-			return node, nil, nil
+	err = whileInUse(ctx, func() (err error) {
+		if node = a.dialAny(ctx, p); node != nil {
+			return nil
 		}
 		if n.daemon {
-			return nil, nil, noDaemon(p)
+			return noDaemon(p)
 		}
 		if cfg == nil {
-			var err error
 			if cfg, err = a.nodeConfig(p, false); err != nil {
-				return nil, nil, err
+				return err
 			}
 		}
-		own, err := a.nodes.open(ctx, *cfg)
-		if err == nil {
-			return nil, own, nil
-		}
-		if api.CodeOf(err) != api.CodeInUse || time.Since(start) > reachPatience {
-			return nil, nil, err
+		own, err = a.nodes.open(ctx, *cfg)
+		return err
+	})
+	return node, own, err
+}
+
+// whileInUse calls try again for a while if the home is in use.
+func whileInUse(ctx context.Context, try func() error) error {
+	for start := time.Now(); ; {
+		err := try()
+		if err == nil || api.CodeOf(err) != api.CodeInUse || time.Since(start) > reachPatience {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, nil, ctx.Err()
+			return ctx.Err()
 		case <-time.After(reachInterval):
 		}
 	}

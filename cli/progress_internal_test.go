@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,13 +115,13 @@ func TestFrameFits(t *testing.T) {
 // TestScreen watches what reaches a terminal while a call goes on.
 func TestScreen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out screenText
 		a := screenApp(&out)
 		p := a.startProgress(t.Context(), need{})
 		p.report(fetching)
 		time.Sleep(200 * time.Millisecond)
 		synctest.Wait()
-		if out.Len() > 0 {
+		if out.String() != "" {
 			t.Errorf("a short call draws %q", out.String())
 		}
 		time.Sleep(10*time.Second - 200*time.Millisecond)
@@ -150,11 +151,11 @@ func TestScreen(t *testing.T) {
 // TestScreenSilent: a call that reports nothing shows a sign of life within 2 s.
 func TestScreenSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out screenText
 		p := screenApp(&out).startProgress(t.Context(), need{})
 		time.Sleep(silentTime - frameInterval)
 		synctest.Wait()
-		if out.Len() > 0 {
+		if out.String() != "" {
 			t.Errorf("drawn too early: %q", out.String())
 		}
 		time.Sleep(time.Second)
@@ -164,6 +165,30 @@ func TestScreenSilent(t *testing.T) {
 		}
 		p.stop()
 	})
+}
+
+// screenText is what reached a terminal, to be looked at meanwhile.
+type screenText struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *screenText) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *screenText) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+func (s *screenText) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.b.Reset()
 }
 
 func screenApp(out io.Writer) *app {

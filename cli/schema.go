@@ -41,7 +41,6 @@ var schema = []setting{
 	{key: "api", kind: plain, flag: "api", usage: "TCP address that also serves the local API, with a token"},
 	{key: "videos", kind: plain, usage: "folder for fetched videos"},
 	// VIDSYNC_NAME is the variable of 'add --name' and 'peer add --name'.
-	{key: "name", kind: plain, env: "VIDSYNC_NODE_NAME", usage: "what this node calls itself"},
 	{key: "log-level", kind: plain, flag: "log-level", allowed: []string{"debug", "info", "warn", "error"}, usage: "least level to log"},
 	{key: "log-format", kind: plain, flag: "log-format", allowed: []string{"text", "json"}, usage: "how to log"},
 	{key: "transcribe.auto", kind: truth, usage: "transcribe fetched videos"},

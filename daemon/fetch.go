@@ -22,6 +22,14 @@ import (
 	"github.com/vidsync/vidsync/manifest"
 )
 
+// maxReopen is how often a fetch starts over with what its receipts cover,
+// after its part file vanished or lost bytes under it.
+const maxReopen = 3
+
+// maxInFlight bounds the pieces of one fetch that are asked for or not yet
+// written: half a second of 1 Gbit/s, and what a slow disk may pile up.
+const maxInFlight = 64 << 20
+
 // noSpaceRetry is how often a fetch that waits for room looks for it.
 const noSpaceRetry = 30 * time.Second
 
@@ -190,13 +198,24 @@ func (n *Node) newFetch(job blockstore.Job) (*fetch, error) {
 }
 
 // bring does all that follows once the manifest is known.
-func (n *Node) bring(ctx context.Context, t *task, f *fetch, m *manifest.Manifest, p *providers) (err error) {
+func (n *Node) bring(ctx context.Context, t *task, f *fetch, m *manifest.Manifest, p *providers) error {
 	if err := n.store.PutManifest(m); err != nil {
 		return err
 	}
 	if err := n.nameFetch(t, f, p); err != nil {
 		return err
 	}
+	for i := 1; ; i++ {
+		err := n.bringOnce(ctx, t, f, m, p)
+		lost := errors.Is(err, assemble.ErrPartLost) || errors.Is(err, assemble.ErrIncomplete)
+		if !lost || i == maxReopen {
+			return err
+		}
+		n.log.Warn("fetch starts over from its receipts", "video", f.video, "error", err)
+	}
+}
+
+func (n *Node) bringOnce(ctx context.Context, t *task, f *fetch, m *manifest.Manifest, p *providers) (err error) {
 	f.file, err = assemble.Open(ctx, n.store, m, n.target(f), assemble.Config{Logger: n.log})
 	if err != nil {
 		return err
@@ -246,12 +265,7 @@ func (n *Node) collect(ctx context.Context, t *task, f *fetch, m *manifest.Manif
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	committing, stop := context.WithCancel(ctx)
-	g.Go(func() error {
-		if err := f.file.Run(committing); !errors.Is(err, context.Canceled) {
-			return err
-		}
-		return nil
-	})
+	g.Go(func() error { return f.file.Run(committing) })
 	g.Go(func() error {
 		defer stop()
 		t.setReport(func() api.Progress { return n.fetchProgress(f, m, "collecting") })
@@ -260,7 +274,8 @@ func (n *Node) collect(ctx context.Context, t *task, f *fetch, m *manifest.Manif
 		}
 		have, _ := f.file.Holdings()
 		x := exchange.New(m.Size(), have, f.file, exchange.Config{
-			Logger: n.log,
+			MaxInFlight: maxInFlight,
+			Logger:      n.log,
 			OnBad: func(peer string, block, piece int, why error) {
 				n.log.Warn("peer sent wrong bytes", "peer", peer, "video", f.video, "block", m.Block(block).CID(), "piece", piece, "error", why)
 				p.ban(peer, fmt.Errorf("block %d, piece %d: %w", block, piece, why))
@@ -290,8 +305,8 @@ func (n *Node) target(f *fetch) assemble.Target {
 // catalogue its entry and the transcription its job.
 func (n *Node) finish(ctx context.Context, f *fetch, m *manifest.Manifest) (string, *blockstore.Job, error) {
 	v := blockstore.Video{
-		CID: f.video, Name: filepath.Base(f.file.Path()), MediaType: mediaType(f.file.Path()),
-		Size: m.Size(), Blocks: m.NumBlocks(), Added: time.Now().UTC(), State: "whole",
+		CID: f.video, MediaType: mediaType(f.file.Path()),
+		Size: m.Size(), Blocks: m.NumBlocks(), Added: time.Now().UTC(), State: videoWhole,
 	}
 	if old, err := n.store.Video(f.video); err == nil {
 		v = old // a further copy of a video that is here

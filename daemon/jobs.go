@@ -60,7 +60,6 @@ type task struct {
 
 	mu     sync.Mutex
 	report func() api.Progress // what to show; nil before it runs
-	cancel context.CancelCauseFunc
 }
 
 // errGivenUp is why a job that its user removed stops.

@@ -46,7 +46,7 @@ const (
 	minSystemMemory = 256 << 20
 	maxSystemMemory = 1 << 30
 
-	keptBuffers = 64 // idle piece buffers, 1 MiB each
+	keptBuffers = 32 // idle piece buffers, 1 MiB each
 
 	connsLow, connsHigh = 160, 192
 	quicDelay           = 250 * time.Millisecond

@@ -152,7 +152,7 @@ func (p *providers) keepAsking(ctx context.Context, info peer.AddrInfo) {
 func (p *providers) ask(ctx context.Context, info peer.AddrInfo) error {
 	if !p.net.connected(info.ID) {
 		if err := p.net.connect(ctx, info); err != nil {
-			return fmt.Errorf("%w: %w", errUnreachable, err)
+			return fmt.Errorf("%w: %s", errUnreachable, lastLine(err))
 		}
 	}
 	remote := protocol.NewRemote(p.net.host, info.ID, p.video, p.capability, protocol.ClientConfig{Buffers: p.net.buffers})
@@ -176,6 +176,13 @@ func (p *providers) ask(ctx context.Context, info peer.AddrInfo) error {
 }
 
 var errUnreachable = errors.New("cannot be reached")
+
+// lastLine is the end of libp2p's dial errors, which have a line for each
+// address that was tried.
+func lastLine(err error) string {
+	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
+	return strings.TrimSpace(lines[len(lines)-1])
+}
 
 // manifestFrom returns the manifest, from the peer if nobody gave it before.
 func (p *providers) manifestFrom(ctx context.Context, remote *protocol.Remote) (*manifest.Manifest, error) {

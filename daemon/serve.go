@@ -30,9 +30,12 @@ func (n *Node) serveAPI(ctx context.Context, g *errgroup.Group) error {
 		}
 	}
 	n.log.Info("ready", "peer_id", n.self, "socket", n.cfg.Paths.Socket, "addrs", n.online.fullAddrs())
-	if err := notifySystemd("READY=1"); err != nil {
-		n.log.Warn("tell systemd", "error", err)
-	}
+	n.logged("tell systemd", notifySystemd("READY=1"))
+	g.Go(func() error {
+		<-ctx.Done()
+		n.logged("tell systemd", notifySystemd("STOPPING=1"))
+		return ctx.Err()
+	})
 	return nil
 }
 
