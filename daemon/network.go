@@ -37,7 +37,8 @@ const (
 	// The nodes of a site often share one address: libp2p's defaults (8
 	// connections, one new in 5 s) would refuse most of them.
 	maxConnsPerAddress = 64
-	connsPerSecond     = 4 // new, from one address
+	maxStreamsPerPeer  = 64 // that it opens: 16 and 32 of ours, libp2p's own
+	connsPerSecond     = 4  // new, from one address
 	connsBurst         = 64
 
 	// minPeerMemory lets a peer's data streams open their windows of 16 MiB;
@@ -182,7 +183,14 @@ func newResourceManager() (libp2pnet.ResourceManager, error) {
 	partial := rcmgr.PartialLimitConfig{
 		System: rcmgr.ResourceLimits{Memory: rcmgr.LimitVal64(memory)},
 		PeerDefault: rcmgr.ResourceLimits{
-			Memory: rcmgr.LimitVal64(max(minPeerMemory, memory/4)),
+			Memory:         rcmgr.LimitVal64(max(minPeerMemory, memory/4)),
+			StreamsInbound: maxStreamsPerPeer,
+		},
+		// Streams whose protocol is not agreed on yet, of all peers. The default
+		// is what a single peer may open.
+		Transient: rcmgr.ResourceLimits{
+			StreamsInbound: maxConnsPerAddress * maxStreamsPerPeer * 3 / 2,
+			Streams:        maxConnsPerAddress * maxStreamsPerPeer * 3 / 2,
 		},
 		// What protocol reserves is pieces in memory, which it counts itself.
 		Service:     map[string]rcmgr.ResourceLimits{protocol.ServiceName: {Memory: rcmgr.LimitVal64(memory / 2)}},

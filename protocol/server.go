@@ -118,7 +118,7 @@ func (c ServerConfig) withDefaults() ServerConfig {
 type Server struct {
 	host    host.Host
 	cfg     ServerConfig
-	opening *admission
+	opening *opening
 	serving *admission
 	pieces  *semaphore.Weighted // one for each buffer in use
 	buffers *Buffers
@@ -135,7 +135,7 @@ func NewServer(h host.Host, cfg ServerConfig) *Server {
 	return &Server{
 		host:    h,
 		cfg:     cfg,
-		opening: newAdmission(cfg.Opening, cfg.OpeningPerPeer),
+		opening: newOpening(cfg.Opening, cfg.OpeningPerPeer),
 		serving: newAdmission(cfg.Streams, cfg.StreamsPerPeer),
 		pieces:  semaphore.NewWeighted(int64(cfg.ServingPieces)),
 		buffers: NewBuffers(min(cfg.ServingPieces, 16)),
@@ -200,11 +200,12 @@ func (s *Server) serve(ctx context.Context, st network.Stream, handle handler) (
 	if st.Conn().Stat().Limited && !s.cfg.AllowRelayed {
 		return errRelayed
 	}
-	if !s.opening.take(in.peer) {
+	give, ok := s.opening.take(in.peer, func() { in.reset(ErrBusy) })
+	if !ok {
 		return fmt.Errorf("%w: too many streams are being opened", ErrBusy)
 	}
-	in.place = s.opening
-	defer func() { in.place.give(in.peer) }()
+	in.give = give
+	defer func() { in.give() }()
 	if err := in.reserve(controlBytes); err != nil {
 		return err
 	}
@@ -214,9 +215,10 @@ func (s *Server) serve(ctx context.Context, st network.Stream, handle handler) (
 // incoming is a stream that a peer has opened.
 type incoming struct {
 	*framing
-	server *Server
-	peer   peer.ID
-	place  *admission // where the stream is counted: opening, then serving
+	server   *Server
+	peer     peer.ID
+	admitted bool
+	give     func() // gives back the place of the stream: opening, then serving
 }
 
 // admit asks whether the peer may fetch the video, before anything else is
@@ -233,14 +235,14 @@ func (in *incoming) admit(video, capability []byte) (cid.Cid, error) {
 	if err := in.server.authorize(in.peer, c, capability); err != nil {
 		return cid.Undef, err
 	}
-	if in.place == in.server.serving {
+	if in.admitted {
 		return c, nil
 	}
 	if !in.server.serving.take(in.peer) {
 		return cid.Undef, fmt.Errorf("%w: too many streams are being served", ErrBusy)
 	}
-	in.place.give(in.peer)
-	in.place = in.server.serving
+	in.give()
+	in.admitted, in.give = true, func() { in.server.serving.give(in.peer) }
 	return c, nil
 }
 
