@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"syscall"
 )
 
 const (
@@ -106,7 +107,7 @@ func (c *Client) copyBytes(ctx context.Context, path string, w io.Writer) error 
 		n, readErr := resp.Body.Read(buf)
 		if n > 0 {
 			if _, err := w.Write(buf[:n]); err != nil {
-				return Errorf(CodeOther, "write the answer: %w", err)
+				return writeError(err)
 			}
 		}
 		if errors.Is(readErr, io.EOF) {
@@ -187,4 +188,13 @@ func (c *Client) cutOff(ctx context.Context, err error) error {
 // unreadable is the error for an answer that does not decode.
 func (c *Client) unreadable(err error) *Error {
 	return Errorf(CodeOther, "the daemon at %s sent an answer that this version does not understand: %w", c.path, err)
+}
+
+// writeError is the caller's own trouble with what it was sent.
+func writeError(err error) error {
+	code := CodeOther
+	if errors.Is(err, syscall.ENOSPC) {
+		code = CodeNoSpace
+	}
+	return Errorf(code, "write the answer: %w", err)
 }

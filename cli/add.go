@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -94,6 +95,9 @@ func (a *app) addFailures(result api.AddResult) error {
 func absolute(paths []string) ([]string, error) {
 	var all []string
 	for _, path := range paths {
+		if !utf8.ValidString(path) { // JSON, which the daemon is asked in, cannot carry it
+			return nil, usagef("path %q is not valid UTF-8; rename it first", path)
+		}
 		abs, err := filepath.Abs(path)
 		if err != nil {
 			return nil, fmt.Errorf("path %s: %w", path, err)

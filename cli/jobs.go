@@ -36,13 +36,13 @@ func (a *app) runJobs(ctx context.Context) error {
 
 func (a *app) printJobs(jobs []api.Job) error {
 	st := a.style(a.stdout)
-	columns := []column{{title: "id"}, {title: "kind"}, {title: "state"}, {title: "video"}, {title: "progress"}, {title: "updated"}, {title: "message"}}
+	columns := []column{{title: "kind"}, {title: "state"}, {title: "video", free: true}, {title: "progress"}, {title: "updated"}, {title: "message"}}
 	cells := func(j api.Job) []string {
 		video := j.Name
 		if video == "" {
 			video = j.CID
 		}
-		return []string{j.ID, j.Kind, st.paint(stateColor(j.State), clean(j.State)), dash(video), jobProgress(j), date(j.Updated), dash(j.Message)}
+		return []string{j.Kind, st.paint(stateColor(j.State), clean(j.State)), dash(video), jobProgress(j), date(j.Updated), dash(j.Message)}
 	}
 	return rows(a, "job", jobs, func(j api.Job) string { return j.ID }, columns, cells)
 }

@@ -35,7 +35,7 @@ func (a *app) runLs(ctx context.Context) error {
 		a.hint("no videos yet; 'vidsync add PATH' offers one, 'vidsync fetch REF' brings one here")
 	}
 	st := a.style(a.stdout)
-	columns := []column{{title: "cid"}, {title: "name"}, {"size", true}, {title: "state"}, {title: "transcript"}, {title: "added"}}
+	columns := []column{{title: "cid"}, {title: "name", free: true}, {title: "size", number: true}, {title: "state"}, {title: "transcript"}, {title: "added"}}
 	cells := func(v api.Video) []string {
 		return []string{v.CID, dash(v.Name), size(v.Size), st.paint(stateColor(v.State), stateOf(v)), dash(v.Transcript), date(v.Added)}
 	}

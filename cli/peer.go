@@ -91,8 +91,8 @@ func (a *app) runPeerLs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	columns := []column{{title: "name"}, {title: "id"}, {title: "trusted"}, {title: "connected"}, {title: "transport"},
-		{"in/s", true}, {"out/s", true}, {"round trip", true}, {"in", true}, {"out", true}}
+	columns := []column{{title: "name", free: true}, {title: "id"}, {title: "trusted"}, {title: "connected"}, {title: "transport"},
+		{title: "in/s", number: true}, {title: "out/s", number: true}, {title: "round trip", number: true}, {title: "in", number: true}, {title: "out", number: true}}
 	return rows(a, "peer", peers, func(p api.Peer) string { return p.PeerID }, columns, peerCells)
 }
 

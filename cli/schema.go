@@ -44,7 +44,7 @@ var schema = []setting{
 	{key: "log-level", kind: plain, flag: "log-level", allowed: []string{"debug", "info", "warn", "error"}, usage: "least level to log"},
 	{key: "log-format", kind: plain, flag: "log-format", allowed: []string{"text", "json"}, usage: "how to log"},
 	{key: "transcribe.auto", kind: truth, usage: "transcribe fetched videos"},
-	{key: "transcribe.engine", kind: plain, usage: "auto, pocketsphinx, whisper, openai or command"},
+	{key: "transcribe.engine", kind: plain, allowed: []string{"auto", "pocketsphinx", "whisper", "openai", "command"}, usage: "auto, pocketsphinx, whisper, openai or command"},
 	{key: "transcribe.language", kind: plain, usage: "ISO 639-1 code; empty: as heard"},
 	{key: "transcribe.jobs", kind: count, usage: "engine processes at once; 0: one a CPU"},
 	{key: "transcribe.ffmpeg", kind: plain, usage: "program"},

@@ -11,7 +11,11 @@ import (
 type column struct {
 	title  string
 	number bool // set to the right
+	free   bool // of any length: cut short on a terminal
 }
+
+// longestCell is how much of a free column a terminal shows.
+const longestCell = 40
 
 // printTable prints rows below their titles, in columns that line up, without
 // borders. Without rows it prints nothing.
@@ -26,9 +30,14 @@ func (a *app) printTable(columns []column, rows [][]string) error {
 	var configs []table.ColumnConfig
 	for i, c := range columns {
 		titles = append(titles, c.title)
+		config := table.ColumnConfig{Number: i + 1}
 		if c.number {
-			configs = append(configs, table.ColumnConfig{Number: i + 1, Align: text.AlignRight, AlignHeader: text.AlignRight})
+			config.Align, config.AlignHeader = text.AlignRight, text.AlignRight
 		}
+		if c.free && a.screen(a.stdout).terminal {
+			config.WidthMax, config.WidthMaxEnforcer = longestCell, snip
+		}
+		configs = append(configs, config)
 	}
 	t.SetColumnConfigs(configs)
 	t.AppendHeader(titles)
@@ -42,6 +51,8 @@ func (a *app) printTable(columns []column, rows [][]string) error {
 	_, err := fmt.Fprintln(a.stdout, t.Render())
 	return err
 }
+
+func snip(cell string, longest int) string { return text.Snip(cell, longest, "…") }
 
 func plainTable() table.Style {
 	s := table.StyleDefault

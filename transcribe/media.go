@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"slices"
@@ -122,10 +123,26 @@ func mediaTrouble(ctx context.Context, path, tool string, err error) error {
 		return err
 	case strings.Contains(exit.stderr, "not on whitelist"):
 		return stopf(Unreadable, "%s is a playlist or another format that vidsync does not open: %s", path, firstLine(exit.stderr))
-	case strings.Contains(exit.stderr, "moov atom not found"):
+	case strings.Contains(exit.stderr, "moov atom not found") && startsAsMP4(path):
 		return stopf(Unreadable, "%s is cut short: its index (moov atom) is missing", path)
 	}
 	return stopf(Unreadable, "%s is damaged or no media file: %v", path, exit)
+}
+
+// startsAsMP4 tells whether a file begins with the box that every MP4 and
+// QuickTime file of today begins with. ffmpeg goes by the name alone.
+func startsAsMP4(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, 8)
+	if _, err := io.ReadFull(f, head); err != nil {
+		return false
+	}
+	box := string(head[4:])
+	return box == "ftyp" || box == "mdat" || box == "wide" || box == "free"
 }
 
 func firstLine(s string) string {
