@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/vidsync/vidsync/blockstore"
 )
 
 // copyChunk is how much is copied between two looks at the context.
@@ -16,7 +18,8 @@ const copyChunk = 64 << 20
 // CopyIn puts a copy of the file src into the folder dir, which it makes if it
 // is missing, and returns the copy's path. The copy shares the disk space of
 // src where the file system can do that, and is whole and on disk when CopyIn
-// returns; its name is that of src, with a number if that one is taken.
+// returns; its name is that of src, with a number if that one is taken. A file
+// that changes meanwhile is refused: blockstore.ErrChanged.
 func CopyIn(ctx context.Context, src, dir string) (path string, err error) {
 	in, err := os.Open(src)
 	if err != nil {
@@ -24,6 +27,10 @@ func CopyIn(ctx context.Context, src, dir string) (path string, err error) {
 	}
 	defer in.Close()
 	info, err := in.Stat()
+	if err != nil {
+		return "", err
+	}
+	before, err := stampOf(in)
 	if err != nil {
 		return "", err
 	}
@@ -42,6 +49,9 @@ func CopyIn(ctx context.Context, src, dir string) (path string, err error) {
 	}()
 	err = copyFile(ctx, out, in, info.Size(), dir)
 	if err == nil {
+		err = unchanged(in, before)
+	}
+	if err == nil {
 		err = out.Chmod(info.Mode().Perm())
 	}
 	if err != nil {
@@ -51,6 +61,9 @@ func CopyIn(ctx context.Context, src, dir string) (path string, err error) {
 }
 
 func copyFile(ctx context.Context, out, in *os.File, size int64, dir string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if size > 0 && reflink(out, 0, in, 0, 0) == nil { // 0 bytes: to the end
 		return out.Sync()
 	}
@@ -68,6 +81,15 @@ func copyFile(ctx context.Context, out, in *os.File, size int64, dir string) err
 		offset += n
 	}
 	return out.Sync()
+}
+
+// unchanged makes sure that nobody wrote to a file since it had that stamp.
+func unchanged(f *os.File, before blockstore.Stamp) error {
+	now, err := stampOf(f)
+	if err == nil && now != before {
+		err = blockstore.ErrChanged
+	}
+	return err
 }
 
 func copyChunkAt(out, in *os.File, offset, n int64) error {

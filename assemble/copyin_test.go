@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/vidsync/vidsync/assemble"
+	"github.com/vidsync/vidsync/blockstore"
 )
 
 func TestCopyIn(t *testing.T) {
@@ -53,6 +54,28 @@ func TestCopyInLeavesNothingBehind(t *testing.T) {
 	}
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// interfering changes a file when somebody looks at the context.
+type interfering struct {
+	context.Context
+	change func() error
+}
+
+func (c interfering) Err() error { return c.change() }
+
+func TestCopyInOfAFileThatChanges(t *testing.T) {
+	src, dir := filepath.Join(t.TempDir(), "talk.mp4"), t.TempDir()
+	if err := os.WriteFile(src, make([]byte, 1<<20), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ctx := interfering{t.Context(), func() error { return os.WriteFile(src, make([]byte, 2<<20), 0o644) }}
+	if _, err := assemble.CopyIn(ctx, src, dir); !errors.Is(err, blockstore.ErrChanged) {
+		t.Errorf("copied: %v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/vidsync/vidsync/api"
@@ -26,8 +27,16 @@ const maxAddFiles = 1_000_000
 // catalogue.
 func (n *Node) Add(ctx context.Context, req api.AddRequest, emit func(api.Progress)) (api.AddResult, error) {
 	result := api.AddResult{Added: []api.Added{}}
-	files, failed := listInputs(req.Paths)
+	for _, path := range req.Paths {
+		if !filepath.IsAbs(path) {
+			return result, api.Errorf(api.CodeUsage, "%q is not an absolute path", path)
+		}
+	}
+	files, failed := listInputs(ctx, req.Paths)
 	result.Failed = failed
+	if err := ctx.Err(); err != nil {
+		return result, err
+	}
 	if req.Name != "" && len(files) > 1 {
 		return result, api.Errorf(api.CodeUsage, "--name is for one file, these are %d", len(files))
 	}
@@ -62,7 +71,7 @@ type input struct {
 // listInputs finds the files to add. What cannot be read is reported, not
 // fatal. Files that vidsync itself made (unfinished fetches, transcripts) and
 // hidden files are passed over inside folders.
-func listInputs(paths []string) ([]input, []api.Failure) {
+func listInputs(ctx context.Context, paths []string) ([]input, []api.Failure) {
 	var files []input
 	var failed []api.Failure
 	for _, root := range paths {
@@ -73,7 +82,7 @@ func listInputs(paths []string) ([]input, []api.Failure) {
 		case info.Mode().IsRegular():
 			files = append(files, input{path: root, relative: filepath.Base(root), size: info.Size()})
 		case info.IsDir():
-			f, bad := walkFolder(root)
+			f, bad := walkFolder(ctx, root)
 			files, failed = append(files, f...), append(failed, bad...)
 		default:
 			failed = append(failed, failure(root, api.Errorf(api.CodeUsage, "is neither a file nor a folder")))
@@ -82,10 +91,11 @@ func listInputs(paths []string) ([]input, []api.Failure) {
 	return files, failed
 }
 
-func walkFolder(root string) (files []input, failed []api.Failure) {
-	sidecars := map[string]bool{}
+func walkFolder(ctx context.Context, root string) (files []input, failed []api.Failure) {
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
 		case err != nil:
 			failed = append(failed, failure(path, err))
 			if d != nil && d.IsDir() {
@@ -105,16 +115,38 @@ func walkFolder(root string) (files []input, failed []api.Failure) {
 			}
 			relative, _ := filepath.Rel(root, path) // path begins with root
 			files = append(files, input{path: path, relative: filepath.ToSlash(relative), size: info.Size()})
-			for _, s := range transcribe.Sidecars(path) {
-				sidecars[s] = true
-			}
 		}
 		return nil
 	})
 	if err != nil {
 		failed = append(failed, failure(root, err))
 	}
-	return slices.DeleteFunc(files, func(f input) bool { return sidecars[f.path] }), failed
+	ours := transcripts(files)
+	return slices.DeleteFunc(files, func(f input) bool { return ours[f.path] }), failed
+}
+
+// transcripts finds the files that are transcripts of others. It looks for
+// those of a video only where a JSON file has a name that begins like its own,
+// which may be cut if it is long: every look reads the folder.
+func transcripts(files []input) map[string]bool {
+	begun := map[string]bool{} // paths of JSON files, cut at every dot
+	for _, f := range files {
+		for path := f.path; filepath.Ext(f.path) == ".json" && filepath.Ext(path) != ""; {
+			path = strings.TrimSuffix(path, filepath.Ext(path))
+			begun[path] = true
+		}
+	}
+	ours := map[string]bool{}
+	for _, f := range files {
+		stem := strings.TrimSuffix(f.path, filepath.Ext(f.path))
+		if !begun[stem] && len(filepath.Base(stem)) <= maxFileName {
+			continue
+		}
+		for _, s := range transcribe.Sidecars(f.path) {
+			ours[s] = true
+		}
+	}
+	return ours
 }
 
 func failure(path string, err error) api.Failure {
@@ -124,11 +156,13 @@ func failure(path string, err error) api.Failure {
 		code = api.CodeNotFound
 	case errors.Is(err, fs.ErrPermission):
 		code = api.CodeOther
-	case errors.Is(err, assemble.ErrNoSpace):
+	case errors.Is(err, assemble.ErrNoSpace), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		code = api.CodeNoSpace
+	case errors.Is(err, blockstore.ErrChanged):
+		code = api.CodeUnavailable
 	}
 	text := err.Error()
-	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok && pe.Path == path {
 		text = pe.Err.Error() // the path stands beside it
 	}
 	return api.Failure{Path: path, Code: code, Error: text}
@@ -189,7 +223,7 @@ func (a *adder) add(ctx context.Context, f input) (api.Added, error) {
 // index hashes a file and commits it to the blockstore. A file that is known
 // and unchanged is not read again.
 func (a *adder) index(ctx context.Context, path, relative, name string, origin blockstore.Origin) (blockstore.Video, error) {
-	file, err := os.Open(path)
+	file, err := openRegular(path)
 	if err != nil {
 		return blockstore.Video{}, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/vidsync/vidsync/api"
+	"github.com/vidsync/vidsync/blockstore"
 	"github.com/vidsync/vidsync/manifest"
 )
 
@@ -61,15 +62,20 @@ func (n *Node) fetchForReading(ctx context.Context, req api.CatRequest) (*task, 
 	if err != nil {
 		return nil, err
 	}
-	return n.jobs.submit(job)
+	t, _, err := n.jobs.submit(job)
+	return t, err
 }
 
-// awaitManifest waits until the manifest is here, or the fetch t has failed.
+// awaitManifest waits until the manifest is here, or the fetch t has ended.
 func (n *Node) awaitManifest(ctx context.Context, video cid.Cid, t *task) (*manifest.Manifest, error) {
 	for {
+		last := t == nil || t.ended() // nothing comes after this
 		m, err := n.library.manifest(ctx, video)
-		if !errors.Is(err, fs.ErrNotExist) || t == nil {
+		if !errors.Is(err, fs.ErrNotExist) {
 			return m, err
+		}
+		if last {
+			return nil, readError(t, err)
 		}
 		if err := waitChange(ctx, t, nil); err != nil {
 			return nil, err
@@ -91,9 +97,13 @@ func (r *reader) piece(ctx context.Context, offset int64) (data []byte, start in
 	piece := int(offset-b.Offset) / manifest.PieceSize
 	start = b.Offset + int64(piece)*manifest.PieceSize
 	for {
+		last := r.task == nil || r.task.ended() // nothing comes after this
 		data, err := r.read(ctx, b, piece)
-		if err == nil || r.task == nil {
-			return data, start, readError(err)
+		if err == nil {
+			return data, start, nil
+		}
+		if last {
+			return nil, 0, readError(r.task, err)
 		}
 		var changed <-chan struct{}
 		if f := r.node.library.fetching(r.m.CID()); f != nil {
@@ -109,7 +119,7 @@ func (r *reader) piece(ctx context.Context, offset int64) (data []byte, start in
 // here, checking it.
 func (r *reader) read(ctx context.Context, b manifest.Block, piece int) ([]byte, error) {
 	if f := r.node.library.fetching(r.m.CID()); f != nil {
-		data, _, err := f.file.ReadPiece(ctx, b.Index, piece, r.buf, nil)
+		data, _, err := f.file.Load().ReadPiece(ctx, b.Index, piece, r.buf, nil)
 		if err == nil {
 			return data, nil
 		}
@@ -118,9 +128,16 @@ func (r *reader) read(ctx context.Context, b manifest.Block, piece int) ([]byte,
 	return data, err
 }
 
-func readError(err error) error {
-	if errors.Is(err, manifest.ErrCorrupt) {
+// readError is what is told of a piece that cannot be had: why the fetch t
+// failed, if it did, or what is wrong here.
+func readError(t *task, err error) error {
+	switch {
+	case t != nil && t.err != nil:
+		return t.err
+	case errors.Is(err, manifest.ErrCorrupt):
 		return api.Errorf(api.CodeCorrupt, "%w; see: vidsync verify", err)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, blockstore.ErrChanged):
+		return api.Errorf(api.CodeNotFound, "%w; see: vidsync info", err)
 	}
 	return err
 }
@@ -128,7 +145,7 @@ func readError(err error) error {
 // await asks for a block before others, and returns a channel that is closed
 // when more of the video is here; nil if the piece came meanwhile.
 func (f *fetch) await(block, piece int) <-chan struct{} {
-	have, changed := f.file.Holdings()
+	have, changed := f.file.Load().Holdings()
 	if have.Has(block, piece) {
 		return closed
 	}
@@ -144,14 +161,12 @@ var closed = func() chan struct{} {
 	return c
 }()
 
-// waitChange waits a moment, or until changed is closed, and fails once the
-// fetch has.
+// waitChange waits a moment, or until changed is closed or the fetch has ended.
 func waitChange(ctx context.Context, t *task, changed <-chan struct{}) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-t.done:
-		return t.err
 	case <-changed:
 	case <-time.After(progressEvery):
 	}

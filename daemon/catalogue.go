@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 
@@ -128,7 +127,9 @@ func (n *Node) Videos(ctx context.Context) ([]api.Video, error) {
 		if err != nil {
 			return nil, err
 		}
-		if job.Kind == kindFetch && job.State != stateDone {
+		if arrives, err := n.arrives(job); err != nil {
+			return nil, err
+		} else if arrives {
 			videos = append(videos, n.arriving(ctx, job))
 		}
 	}
@@ -151,6 +152,33 @@ func (n *Node) listed(v blockstore.Video) (api.Video, error) {
 		out.Transcript = t.State
 	}
 	return out, nil
+}
+
+// arrives tells whether a job brings, or has brought part of, a video that the
+// catalogue has not got.
+func (n *Node) arrives(job blockstore.Job) (bool, error) {
+	if job.Kind != kindFetch || job.State == stateDone {
+		return false, nil
+	}
+	here, err := n.inCatalogue(job.Video)
+	if here || err != nil {
+		return false, err
+	}
+	if job.State != stateFailed {
+		return true, nil
+	}
+	return found(n.store.Receipt(job.Video))
+}
+
+// inCatalogue tells whether the catalogue has a video.
+func (n *Node) inCatalogue(video cid.Cid) (bool, error) { return found(n.store.Video(video)) }
+
+// found makes an answer of a look-up's error.
+func found[T any](_ T, err error) (bool, error) {
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // arriving lists a video that a fetch is bringing here.
@@ -183,7 +211,9 @@ func (n *Node) have(m *manifest.Manifest) (*manifest.Holdings, error) {
 	}
 	have = have.Clone()
 	for block, mask := range receipt.Masks {
-		have.Add(block, mask)
+		if block < have.NumBlocks() {
+			have.Add(block, mask)
+		}
 	}
 	return have, nil
 }
@@ -240,89 +270,6 @@ func (n *Node) describe(info *api.Info, video cid.Cid) error {
 		info.Transcripts = append(info.Transcripts, transcribe.Sidecars(info.Path)...)
 	}
 	return err
-}
-
-// Remove forgets a video, and deletes its files if told to.
-func (n *Node) Remove(ctx context.Context, req api.RemoveRequest) (api.Freed, error) {
-	video, err := n.resolve(req.Ref)
-	if err != nil {
-		return api.Freed{}, err
-	}
-	freed := api.Freed{CID: video.String(), Files: []string{}, Kept: []string{}}
-	known, err := n.known(video)
-	if err != nil {
-		return freed, err
-	}
-	if !known {
-		return freed, api.Errorf(api.CodeNotFound, "video %s is not here", video)
-	}
-	for _, kind := range []string{kindFetch, kindTranscribe} {
-		if err := n.jobs.giveUp(ctx, jobID(kind, video)); err != nil {
-			return freed, err
-		}
-	}
-	if v, err := n.store.Video(video); err == nil {
-		freed.Name = v.Name
-	}
-	if err := n.removeFiles(video, req.Files, &freed); err != nil {
-		return freed, err
-	}
-	gone, err := n.store.RemoveVideo(video)
-	n.library.forget(video)
-	freed.IndexItems = gone.Items
-	freed.Bytes += gone.Bytes
-	return freed, err
-}
-
-// known tells whether anything here belongs to a video.
-func (n *Node) known(video cid.Cid) (bool, error) {
-	_, videoErr := n.store.Video(video)
-	_, receiptErr := n.store.Receipt(video)
-	_, jobErr := n.store.Job(jobID(kindFetch, video))
-	for _, err := range []error{videoErr, receiptErr, jobErr} {
-		if err == nil {
-			return true, nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return false, err
-		}
-	}
-	return false, nil
-}
-
-// removeFiles deletes the unfinished file of a fetch, and with all also the
-// finished files and their transcripts. Without it they are listed as kept.
-func (n *Node) removeFiles(video cid.Cid, all bool, freed *api.Freed) error {
-	files, err := n.store.Files(video)
-	if err != nil {
-		return err
-	}
-	var doomed []string
-	for _, f := range files {
-		if all {
-			doomed = append(append(doomed, f.Path), transcribe.Sidecars(f.Path)...)
-		} else {
-			freed.Kept = append(freed.Kept, f.Path)
-		}
-	}
-	if receipt, err := n.store.Receipt(video); err == nil {
-		doomed = append(doomed, receipt.Part)
-	}
-	for _, path := range doomed {
-		info, err := os.Lstat(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := os.Remove(path); err != nil {
-			return fmt.Errorf("nothing was forgotten: %w", err)
-		}
-		freed.Files = append(freed.Files, path)
-		freed.Bytes += info.Size()
-	}
-	return nil
 }
 
 // GC drops what no video needs any more.

@@ -176,13 +176,13 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	g.Go(func() error { return net.discover(ctx, n.trust) })
 	g.Go(func() error { return n.store.Run(ctx) })
 	g.Go(func() error { return n.runJobs(ctx) })
+	var serveErr error
 	if n.cfg.Serve {
-		if err := n.serveAPI(ctx, g); err != nil {
-			g.Go(func() error { return err }) // so that Wait stops the others first
-		}
+		serveErr = n.serveAPI(ctx, g)
+		g.Go(func() error { return serveErr }) // so that Wait stops the others first
 	}
 	close(n.ready)
-	if n.cfg.Ready != nil && ctx.Err() == nil {
+	if n.cfg.Ready != nil && serveErr == nil && ctx.Err() == nil {
 		n.cfg.Ready()
 	}
 	err = g.Wait()

@@ -73,10 +73,15 @@ func (n *network) HandlePeerFound(info peer.AddrInfo) {
 	info.Addrs = info.Addrs[:min(len(info.Addrs), maxPeerAddrs)]
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if _, known := n.lan[info.ID]; !known && len(n.lan) >= maxLANPeers {
-		return
-	}
 	n.lan[info.ID] = info
+	for other := range n.lan {
+		if len(n.lan) <= maxLANPeers {
+			break
+		}
+		if other != info.ID {
+			delete(n.lan, other) // any: map order is random, and it will be found again
+		}
+	}
 }
 
 // onLAN is what mDNS found of a peer.
@@ -125,9 +130,10 @@ func (n *network) keepContact(ctx context.Context, trust *trustList) error {
 			if time.Now().Before(a.next) {
 				continue
 			}
-			a.next = time.Now().Add(jitter(a.pause))
-			a.pause = min(2*a.pause, redialLast)
-			g.TryGo(func() error { n.connect(ctx, info); return nil })
+			if g.TryGo(func() error { n.connect(ctx, info); return nil }) {
+				a.next = time.Now().Add(jitter(a.pause))
+				a.pause = min(2*a.pause, redialLast)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -171,5 +177,5 @@ func (n *network) connect(ctx context.Context, info peer.AddrInfo) error {
 
 // jitter spreads a pause over three quarters to five quarters of itself.
 func jitter(d time.Duration) time.Duration {
-	return d*3/4 + rand.N(d/2)
+	return d*3/4 + rand.N(d/2+1)
 }

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"golang.org/x/sys/unix"
 
 	"github.com/vidsync/vidsync/api"
 )
@@ -109,13 +111,8 @@ func (n *Node) checkDisk() []api.Check {
 
 func checkWritable(dir string) api.Check {
 	c := api.Check{Name: "videos folder", State: checkOK, Detail: dir + " can be written"}
-	f, err := os.CreateTemp(existing(dir), ".vidsync-doctor-*")
-	if err == nil {
-		f.Close()
-		err = os.Remove(f.Name())
-	}
-	if err != nil {
-		c.State, c.Detail, c.Remedy = checkProblem, err.Error(), "make "+dir+" writable, or choose another with `videos` in config.toml"
+	if err := unix.Access(existing(dir), unix.W_OK|unix.X_OK); err != nil {
+		c.State, c.Detail, c.Remedy = checkProblem, fmt.Sprintf("%s: %v", existing(dir), err), "make "+dir+" writable, or choose another with `videos` in config.toml"
 	}
 	return c
 }
@@ -125,8 +122,8 @@ func (n *Node) checkVideos(ctx context.Context) api.Check {
 	var gone []string
 	total := 0
 	for v, err := range n.store.Videos() {
-		if err != nil || ctx.Err() != nil {
-			break
+		if err = errors.Join(err, ctx.Err()); err != nil {
+			return api.Check{Name: "videos", State: checkProblem, Detail: err.Error(), Remedy: "look at the log; the index may be damaged"}
 		}
 		total++
 		if path, state, err := n.fileState(v.CID); err == nil && state != videoWhole && len(gone) < 10 {

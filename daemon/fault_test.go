@@ -35,6 +35,7 @@ func flip(t *testing.T, path string, offset int64) {
 }
 
 func TestEditedSourceIsNotServed(t *testing.T) {
+	t.Parallel() // it mostly waits
 	a, b := startNode(t), startNode(t)
 	path, data := randomFile(t, "talk.mp4", oddSize, 5)
 	added := a.add(t, path)
@@ -63,6 +64,7 @@ func TestEditedSourceIsNotServed(t *testing.T) {
 }
 
 func TestVerifyFindsAndRepairs(t *testing.T) {
+	t.Parallel() // it mostly waits
 	a, b := startNode(t), startNode(t)
 	path, data := randomFile(t, "talk.mp4", oddSize, 6)
 	added := a.add(t, path)
@@ -163,6 +165,7 @@ func startLiar(t *testing.T, path string, data []byte) string {
 }
 
 func TestLiarIsFoundOut(t *testing.T) {
+	t.Parallel() // it mostly waits
 	a, b := startNode(t), startNode(t)
 	path, data := randomFile(t, "talk.mp4", oddSize, 7)
 	added := a.add(t, path)

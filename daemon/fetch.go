@@ -1,37 +1,24 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"sync/atomic"
+	"slices"
 	"time"
 
 	"github.com/ipfs/go-cid"
-	"github.com/libp2p/go-libp2p/core/peer"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/vidsync/vidsync/api"
-	"github.com/vidsync/vidsync/assemble"
 	"github.com/vidsync/vidsync/blockstore"
-	"github.com/vidsync/vidsync/exchange"
-	"github.com/vidsync/vidsync/manifest"
 )
 
-// maxReopen is how often a fetch starts over with what its receipts cover,
-// after its part file vanished or lost bytes under it.
-const maxReopen = 3
-
-// maxInFlight bounds the pieces of one fetch that are asked for or not yet
-// written: half a second of 1 Gbit/s, and what a slow disk may pile up.
-const maxInFlight = 64 << 20
-
-// noSpaceRetry is how often a fetch that waits for room looks for it.
-const noSpaceRetry = 30 * time.Second
+// maxNamed bounds the providers that the requests for one fetch may name.
+const maxNamed = 64
 
 // fetchSpec is what a stored fetch job remembers of its request.
 type fetchSpec struct {
@@ -43,19 +30,27 @@ type fetchSpec struct {
 	Detached     bool     `json:"detached,omitempty"` // nobody waits: keep trying
 }
 
-// fetch is one running attempt to bring a video here.
-type fetch struct {
-	video   cid.Cid
-	spec    fetchSpec
-	named   []peer.AddrInfo
-	signer  peer.ID // of the ticket; empty without one
-	ticket  []byte  // its capability
-	started time.Time
-
-	file    *assemble.File
-	x       atomic.Pointer[exchange.Exchange] // nil until pieces are asked of peers
-	resumed int64                             // bytes on disk from before
-	local   atomic.Int64                      // bytes taken from other files here
+// blend is what several requests for one video, oldest first, ask for together.
+// The first one that says where the video goes decides, and the newest ticket
+// is the one to show.
+func blend(specs [][]byte) (fetchSpec, error) {
+	all := fetchSpec{NoTranscribe: true}
+	for _, data := range specs {
+		var s fetchSpec
+		if err := json.Unmarshal(data, &s); err != nil {
+			return all, fmt.Errorf("request of a fetch: %w", err)
+		}
+		all.Name, all.Output = cmp.Or(all.Name, s.Name), cmp.Or(all.Output, s.Output)
+		all.Ticket = cmp.Or(s.Ticket, all.Ticket)
+		for _, addr := range s.Peers {
+			if !slices.Contains(all.Peers, addr) && len(all.Peers) < maxNamed {
+				all.Peers = append(all.Peers, addr)
+			}
+		}
+		all.NoTranscribe = all.NoTranscribe && s.NoTranscribe
+		all.Detached = all.Detached || s.Detached
+	}
+	return all, nil
 }
 
 // Fetch brings a video here, and unless told otherwise waits for its
@@ -64,30 +59,78 @@ func (n *Node) Fetch(ctx context.Context, req api.FetchRequest, emit func(api.Pr
 	if req.Timeout < 0 {
 		return api.FetchResult{}, api.Errorf(api.CodeUsage, "--timeout %v is negative", req.Timeout)
 	}
+	if req.Output != "" && !filepath.IsAbs(req.Output) {
+		return api.FetchResult{}, api.Errorf(api.CodeUsage, "output %q is not an absolute path", req.Output)
+	}
 	job, err := n.fetchJob(ctx, req)
 	if err != nil {
 		return api.FetchResult{}, err
+	}
+	if req.Detach {
+		return n.fetchLater(job, req)
 	}
 	if req.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, req.Timeout)
 		defer cancel()
 	}
-	t, err := n.jobs.submit(job)
+	result, err := n.fetchNow(ctx, job, req, emit)
+	if err == nil && !req.NoTranscribe && !n.cfg.NoTranscribe {
+		result.Transcript = n.transcriptOfFetch(ctx, job.Video, emit)
+	}
+	return result, err
+}
+
+// fetchLater leaves the work to the queue.
+func (n *Node) fetchLater(job blockstore.Job, req api.FetchRequest) (api.FetchResult, error) {
+	t, joined, err := n.jobs.submit(job)
 	if err != nil {
 		return api.FetchResult{}, err
 	}
-	if req.Detach {
-		return api.FetchResult{CID: job.Video.String(), Peers: []api.PeerShare{}}, nil
+	first, err := blend(t.requests()[:1])
+	if err == nil && joined && req.Output != "" && req.Output != first.Output {
+		err = api.Errorf(api.CodeUnavailable, "video %s is being fetched to another place; give the command again once it is here", job.Video)
 	}
-	if err := t.wait(ctx, emit); err != nil {
-		return api.FetchResult{}, n.fetchError(ctx, job, err, req.Timeout)
+	return api.FetchResult{CID: job.Video.String(), Peers: []api.PeerShare{}}, err
+}
+
+// fetchNow waits for a fetch. One that it joined may bring the video to another
+// place: then a second one makes a copy.
+func (n *Node) fetchNow(ctx context.Context, job blockstore.Job, req api.FetchRequest, emit func(api.Progress)) (api.FetchResult, error) {
+	for {
+		t, joined, err := n.jobs.submit(job)
+		if err != nil {
+			return api.FetchResult{}, err
+		}
+		if t, err = n.awaitFetch(ctx, t, emit); err != nil {
+			return api.FetchResult{}, n.fetchError(ctx, t, err, req.Timeout)
+		}
+		result := t.result.(api.FetchResult)
+		if !joined || isAt(result.Path, req.Output) {
+			return result, nil
+		}
 	}
-	result := t.result.(api.FetchResult)
-	if !req.NoTranscribe && !n.cfg.NoTranscribe {
-		result.Transcript = n.awaitTranscript(ctx, job.Video, emit)
+}
+
+// isAt tells whether a file is where a request wanted it.
+func isAt(path, output string) bool {
+	return output == "" || path == output || filepath.Dir(path) == output
+}
+
+// awaitFetch waits for an attempt at a fetch, and for further ones while it
+// only lets others go first. It returns the last.
+func (n *Node) awaitFetch(ctx context.Context, t *task, emit func(api.Progress)) (*task, error) {
+	for {
+		err := t.wait(ctx, emit)
+		if wait, ok := errors.AsType[*waitError](err); !ok || !wait.yields {
+			return t, err
+		}
+		next := n.jobs.task(t.job.ID)
+		if next == nil {
+			return t, err
+		}
+		t = next
 	}
-	return result, nil
 }
 
 // fetchJob checks a request and makes a job of it.
@@ -110,6 +153,9 @@ func (n *Node) fetchJob(ctx context.Context, req api.FetchRequest) (blockstore.J
 			return blockstore.Job{}, api.Errorf(api.CodeRefused, "%w (on %s); ask its owner for a new one", err, inv.Expires.Format(time.RFC1123))
 		}
 	}
+	if len(req.Peers) > maxNamed {
+		return blockstore.Job{}, api.Errorf(api.CodeUsage, "%d peers are named, at most %d are asked", len(req.Peers), maxNamed)
+	}
 	for _, addr := range req.Peers {
 		if _, err := parsePeer(addr); err != nil {
 			return blockstore.Job{}, err
@@ -123,224 +169,44 @@ func (n *Node) fetchJob(ctx context.Context, req api.FetchRequest) (blockstore.J
 }
 
 // fetchError is what the waiting user is told of a fetch that did not end well.
-func (n *Node) fetchError(ctx context.Context, job blockstore.Job, err error, timeout time.Duration) error {
+func (n *Node) fetchError(ctx context.Context, t *task, err error, timeout time.Duration) error {
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
-		giveUp, cancel := context.WithTimeout(context.WithoutCancel(ctx), dialTimeout)
-		defer cancel()
-		if err := n.jobs.giveUp(giveUp, job.ID); err != nil {
+		if err := n.abandon(ctx, t); err != nil {
 			return err
 		}
-		return api.Errorf(api.CodeUnavailable, "video %s did not arrive within %v; what came is kept, and the same command goes on from there", job.Video, timeout)
+		return api.Errorf(api.CodeUnavailable, "video %s did not arrive within %v; what came is kept, and the same command goes on from there", t.job.Video, timeout)
 	}
 	if errors.Is(err, errGivenUp) {
-		return api.Errorf(api.CodeOther, "fetch of %s was given up by another command", job.Video)
+		return api.Errorf(api.CodeOther, "fetch of %s was given up by another command", t.job.Video)
 	}
 	return err
 }
 
-// runFetch is the work of one fetch job.
-func (n *Node) runFetch(ctx context.Context, t *task) error {
-	f, err := n.newFetch(t.job)
-	if err != nil {
-		return err
-	}
-	net, err := n.network(ctx)
-	if err != nil {
-		return err
-	}
-	connecting := api.Progress{Phase: "connecting", Name: f.spec.Name, ETASeconds: -1, Peers: []api.PeerShare{}}
-	t.setReport(func() api.Progress { return connecting })
-	p := newProviders(net, n.trust, f.video, n.log)
-	p.named, p.capability = f.named, f.ticket
-	if m, err := n.library.manifest(ctx, f.video); err == nil {
-		p.know(m)
-		p.manifest <- m
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-
-	g, gctx := errgroup.WithContext(ctx)
-	looking, stop := context.WithCancel(gctx)
-	g.Go(func() error { return p.lookUntil(looking) })
-	g.Go(func() error {
-		defer stop()
-		select {
-		case m := <-p.manifest:
-			return n.bring(gctx, t, f, m, p)
-		case <-gctx.Done():
-			return gctx.Err()
-		}
-	})
-	return fetchOutcome(ctx, t.job, f.spec, g.Wait())
-}
-
-func (n *Node) newFetch(job blockstore.Job) (*fetch, error) {
-	f := &fetch{video: job.Video, started: time.Now()}
-	if err := json.Unmarshal(job.Spec, &f.spec); err != nil {
-		return nil, fmt.Errorf("job %s: %w", job.ID, err)
-	}
-	if f.spec.Ticket != "" {
-		inv, err := parseTicket(f.spec.Ticket)
-		if err != nil {
-			return nil, fmt.Errorf("job %s: %w", job.ID, err)
-		}
-		f.signer, f.ticket = inv.Signer, inv.Bytes
-		f.named = append(f.named, inv.Provider)
-	}
-	for _, addr := range f.spec.Peers {
-		info, err := parsePeer(addr)
-		if err != nil {
-			return nil, err
-		}
-		f.named = append(f.named, info)
-	}
-	return f, nil
-}
-
-// bring does all that follows once the manifest is known.
-func (n *Node) bring(ctx context.Context, t *task, f *fetch, m *manifest.Manifest, p *providers) error {
-	if err := n.store.PutManifest(m); err != nil {
-		return err
-	}
-	if err := n.nameFetch(t, f, p); err != nil {
-		return err
-	}
-	for i := 1; ; i++ {
-		err := n.bringOnce(ctx, t, f, m, p)
-		lost := errors.Is(err, assemble.ErrPartLost) || errors.Is(err, assemble.ErrIncomplete)
-		if !lost || i == maxReopen {
-			return err
-		}
-		n.log.Warn("fetch starts over from its receipts", "video", f.video, "error", err)
-	}
-}
-
-func (n *Node) bringOnce(ctx context.Context, t *task, f *fetch, m *manifest.Manifest, p *providers) (err error) {
-	f.file, err = assemble.Open(ctx, n.store, m, n.target(f), assemble.Config{Logger: n.log})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.file.Close()) }()
-	have, _ := f.file.Holdings()
-	f.resumed = have.Bytes()
-	n.library.begin(f)
-	defer n.library.end(f)
-	if err := n.collect(ctx, t, f, m, p); err != nil {
-		return err
-	}
-	t.setReport(func() api.Progress { return n.fetchProgress(f, m, "finishing") })
-	path, job, err := n.finish(ctx, f, m)
-	if err != nil {
-		return err
-	}
-	if job != nil {
-		n.jobs.enqueue(*job)
-	}
-	t.result = n.fetchResult(f, m, path)
-	return nil
-}
-
-// nameFetch settles what a video that came without a name is called: as the
-// catalogue has it from before, or as its provider calls it. The job remembers
-// it, so that a restart goes on with the same file.
-func (n *Node) nameFetch(t *task, f *fetch, p *providers) (err error) {
-	if f.spec.Name != "" {
+// abandon gives up a fetch whose user no longer waits, unless somebody else
+// wants it.
+func (n *Node) abandon(ctx context.Context, t *task) error {
+	spec, err := blend(t.requests())
+	if err == nil && (spec.Detached || t.awaited()) {
 		return nil
 	}
-	f.spec.Name = p.suggestedName()
-	if v, err := n.store.Video(f.video); err == nil {
-		f.spec.Name = v.Name
-	}
-	if t.job.Spec, err = json.Marshal(f.spec); err != nil {
-		return err
-	}
-	return n.jobs.put(t.job)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dialTimeout)
+	defer cancel()
+	return n.jobs.giveUp(ctx, t.job.ID)
 }
 
-// collect brings every piece into the file: from other files of this node,
-// then from peers.
-func (n *Node) collect(ctx context.Context, t *task, f *fetch, m *manifest.Manifest, p *providers) error {
-	if f.file.Done() {
-		return nil
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	committing, stop := context.WithCancel(ctx)
-	g.Go(func() error { return f.file.Run(committing) })
-	g.Go(func() error {
-		defer stop()
-		t.setReport(func() api.Progress { return n.fetchProgress(f, m, "collecting") })
-		if err := f.file.FillLocal(ctx, func(bytes int64) { f.local.Add(bytes) }); err != nil {
-			return err
+// transcriptOfFetch waits for the transcription that a fetch led to. A video
+// that was fetched for somebody who wanted none gets its job now. Whatever
+// becomes of it, the fetch is a success.
+func (n *Node) transcriptOfFetch(ctx context.Context, video cid.Cid, emit func(api.Progress)) *api.Transcript {
+	_, err := n.store.Job(jobID(kindTranscribe, video))
+	if errors.Is(err, fs.ErrNotExist) {
+		var job blockstore.Job
+		if job, err = transcriptionJob(video, transcriptionSpec{}); err == nil {
+			_, _, err = n.jobs.submit(job)
 		}
-		have, _ := f.file.Holdings()
-		x := exchange.New(m.Size(), have, f.file, exchange.Config{
-			MaxInFlight: maxInFlight,
-			Logger:      n.log,
-			OnBad: func(peer string, block, piece int, why error) {
-				n.log.Warn("peer sent wrong bytes", "peer", peer, "video", f.video, "block", m.Block(block).CID(), "piece", piece, "error", why)
-				p.ban(peer, fmt.Errorf("block %d, piece %d: %w", block, piece, why))
-				n.bans.add(peer, why)
-			},
-		})
-		f.x.Store(x)
-		t.setReport(func() api.Progress { return n.fetchProgress(f, m, "fetching") })
-		return x.Run(ctx, p.peers)
-	})
-	return g.Wait()
-}
-
-// target says where the video goes.
-func (n *Node) target(f *fetch) assemble.Target {
-	name := safeName(f.spec.Name, f.video)
-	if f.spec.Output == "" {
-		return assemble.Target{Dir: n.cfg.Paths.Videos, Name: name}
 	}
-	if info, err := os.Stat(f.spec.Output); err == nil && info.IsDir() {
-		return assemble.Target{Dir: f.spec.Output, Name: name}
-	}
-	return assemble.Target{Dir: filepath.Dir(f.spec.Output), Name: filepath.Base(f.spec.Output), Exact: true}
-}
-
-// finish gives the file its name and, in the same step of the index, the
-// catalogue its entry and the transcription its job.
-func (n *Node) finish(ctx context.Context, f *fetch, m *manifest.Manifest) (string, *blockstore.Job, error) {
-	v := blockstore.Video{
-		CID: f.video, MediaType: mediaType(f.file.Path()),
-		Size: m.Size(), Blocks: m.NumBlocks(), Added: time.Now().UTC(), State: videoWhole,
-	}
-	if old, err := n.store.Video(f.video); err == nil {
-		v = old // a further copy of a video that is here
-	}
-	if f.signer != "" {
-		v.Signer = f.signer.String()
-	}
-	if f.spec.NoTranscribe {
-		path, err := f.file.Finish(ctx, v)
-		return path, nil, err
-	}
-	job, err := transcriptionJob(f.video, transcriptionSpec{})
 	if err != nil {
-		return "", nil, err
+		return &api.Transcript{State: stateFailed, Message: err.Error(), Files: []string{}}
 	}
-	path, err := f.file.Finish(ctx, v, job)
-	return path, &job, err
-}
-
-// fetchOutcome turns what ended a fetch into what the job queue and the user
-// act on. A first attempt for want of a provider fails, as its user waits for
-// the answer; one that nobody waits for is tried again.
-func fetchOutcome(ctx context.Context, job blockstore.Job, spec fetchSpec, err error) error {
-	if err == nil || ctx.Err() != nil {
-		return err
-	}
-	if errors.Is(err, assemble.ErrNoSpace) {
-		return &waitError{err: api.Errorf(api.CodeNoSpace, "%w", err), pause: noSpaceRetry}
-	}
-	if errors.Is(err, assemble.ErrExists) {
-		return api.Errorf(api.CodeOther, "%w; choose another path with -o", err)
-	}
-	if wait, ok := errors.AsType[*waitError](err); ok && !spec.Detached && job.Attempts <= 1 {
-		return wait.err
-	}
-	return err
+	return n.awaitTranscript(ctx, video, emit)
 }

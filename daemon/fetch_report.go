@@ -8,9 +8,9 @@ import (
 	"github.com/vidsync/vidsync/manifest"
 )
 
-// fetchProgress is what a fetch shows of itself while it runs.
-func (n *Node) fetchProgress(f *fetch, m *manifest.Manifest, phase string) api.Progress {
-	have, _ := f.file.Holdings()
+// progress is what a fetch shows of itself once it has a file.
+func (f *fetch) progress(m *manifest.Manifest, phase string) api.Progress {
+	have, _ := f.file.Load().Holdings()
 	p := api.Progress{Phase: phase, Name: f.displayName(), Done: have.Bytes(), Size: m.Size(), ETASeconds: -1, Peers: []api.PeerShare{}}
 	x := f.x.Load()
 	if x == nil || phase != "fetching" {
@@ -55,7 +55,7 @@ func shares(stats exchange.Stats) []api.PeerShare {
 	return out
 }
 
-func (n *Node) fetchResult(f *fetch, m *manifest.Manifest, path string) api.FetchResult {
+func (f *fetch) result(m *manifest.Manifest, path string) api.FetchResult {
 	r := api.FetchResult{
 		CID: f.video.String(), Path: path, Size: m.Size(), Peers: []api.PeerShare{},
 		ResumedBytes: f.resumed, LocalBytes: f.local.Load(), Seconds: time.Since(f.started).Seconds(),

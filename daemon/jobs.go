@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"sync"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/ipfs/go-cid"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/vidsync/vidsync/api"
 	"github.com/vidsync/vidsync/blockstore"
 )
 
@@ -44,60 +42,13 @@ func jobID(kind string, video cid.Cid) string { return kind + "/" + video.String
 
 // waitError ends an attempt at a job that is to be tried again later.
 type waitError struct {
-	err   error         // what to tell whoever waits now
-	pause time.Duration // 0: grows with each attempt
+	err    error         // what to tell whoever waits now
+	pause  time.Duration // 0: grows with each attempt
+	yields bool          // it only lets others go first: whoever waits goes on waiting
 }
 
 func (e *waitError) Error() string { return e.err.Error() }
 func (e *waitError) Unwrap() error { return e.err }
-
-// task is one attempt at a job in this process.
-type task struct {
-	job    blockstore.Job
-	done   chan struct{} // closed when the attempt has ended
-	result any           // of the attempt; valid after done
-	err    error         // of the attempt; valid after done
-
-	mu     sync.Mutex
-	report func() api.Progress // what to show; nil before it runs
-}
-
-// errGivenUp is why a job that its user removed stops.
-var errGivenUp = errors.New("given up")
-
-func (t *task) setReport(report func() api.Progress) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.report = report
-}
-
-func (t *task) progress() (api.Progress, bool) {
-	t.mu.Lock()
-	report := t.report
-	t.mu.Unlock()
-	if report == nil {
-		return api.Progress{}, false
-	}
-	return report(), true
-}
-
-// wait returns once the attempt has ended, and passes progress on until then.
-func (t *task) wait(ctx context.Context, emit func(api.Progress)) error {
-	tick := time.NewTicker(progressEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-t.done:
-			return t.err
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-			if p, ok := t.progress(); ok && emit != nil {
-				emit(p)
-			}
-		}
-	}
-}
 
 // jobQueue holds the jobs that have not ended. The index is its memory: every
 // change of state is stored before anything follows from it.
@@ -132,37 +83,47 @@ func (q *jobQueue) resume() error {
 	return nil
 }
 
-// submit stores a job and queues it. If the same job is at work already, that
-// one is returned and nothing changes; one that waits is tried at once.
-func (q *jobQueue) submit(job blockstore.Job) (*task, error) {
+// submit stores a job and queues it. If there is an attempt at that job
+// already, it is joined and serves this request too: one that waits is made at
+// once, one that runs hears of it.
+func (q *jobQueue) submit(job blockstore.Job) (t *task, joined bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if t := q.tasks[job.ID]; t != nil {
-		if q.running[job.ID] == nil { // else the job is its worker's
-			t.job.NotBefore = time.Time{}
-			q.wake()
-		}
-		return t, nil
+		t.join(job.Spec)
+		q.hurry(t)
+		return t, true, nil
 	}
 	job.State, job.Created, job.Updated = stateQueued, time.Now().UTC(), time.Now().UTC()
 	if err := q.store.PutJob(job); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return q.enqueueLocked(job), nil
+	return q.add(job), false, nil
 }
 
 // enqueue queues a job that is stored already.
-func (q *jobQueue) enqueue(job blockstore.Job) *task {
+func (q *jobQueue) enqueue(job blockstore.Job) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if t := q.tasks[job.ID]; t != nil {
-		return t
+		q.hurry(t)
+		return
 	}
-	return q.enqueueLocked(job)
+	q.add(job)
 }
 
-func (q *jobQueue) enqueueLocked(job blockstore.Job) *task {
-	t := &task{job: job, done: make(chan struct{})}
+// hurry makes an attempt due now, unless it runs already: then the job is its
+// worker's. The caller holds mu.
+func (q *jobQueue) hurry(t *task) {
+	if q.running[t.job.ID] == nil {
+		t.job.NotBefore = time.Time{}
+		q.wake()
+	}
+}
+
+// add queues an attempt. The caller holds mu.
+func (q *jobQueue) add(job blockstore.Job) *task {
+	t := newTask(job)
 	q.tasks[job.ID] = t
 	q.wake()
 	return t
@@ -181,26 +142,43 @@ func (q *jobQueue) task(id string) *task {
 	return q.tasks[id]
 }
 
+// crowded tells whether a job of the kind is due and has no worker.
+func (q *jobQueue) crowded(kind string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	t, pause := q.first(kind)
+	return t != nil && pause <= 0
+}
+
 // giveUp ends a job for good and returns once it no longer runs.
 func (q *jobQueue) giveUp(ctx context.Context, id string) error {
-	q.mu.Lock()
-	t, cancel := q.tasks[id], q.running[id]
-	if t != nil && cancel == nil {
-		q.end(t, errGivenUp)
-	}
-	q.mu.Unlock()
-	if cancel != nil {
-		cancel(errGivenUp)
+	if t := q.stop(id); t != nil {
 		select {
 		case <-t.done:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-	if err := q.store.RemoveJob(id); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.tasks[id] != nil {
+		return nil // somebody has asked for it anew
 	}
-	return nil
+	return q.store.RemoveJob(id)
+}
+
+// stop takes an attempt that does not run off the queue, and tells one that
+// runs to end. It returns the attempt, nil if there is none.
+func (q *jobQueue) stop(id string) *task {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	t := q.tasks[id]
+	if cancel := q.running[id]; cancel != nil {
+		cancel(errGivenUp)
+	} else if t != nil {
+		q.end(t, errGivenUp)
+	}
+	return t
 }
 
 // end takes an attempt off the queue and tells who waits for it. The caller
@@ -296,24 +274,34 @@ func (q *jobQueue) attempt(ctx, jobCtx context.Context, t *task, run func(contex
 		err = run(jobCtx, t)
 	}
 	job, again := t.job, false
-	switch {
-	case errors.Is(context.Cause(jobCtx), errGivenUp):
-		q.settle(t, errGivenUp) // and whoever gave it up removes it
-		return
-	case err != nil && ctx.Err() != nil:
+	if err != nil && ctx.Err() != nil {
 		job.State, err = stateQueued, ctx.Err() // stops with the node, and goes on with it
-	default:
+	} else {
 		job, again = outcome(job, err)
 	}
 	if err != nil {
 		q.log.Info("job did not succeed", "job", job.ID, "state", job.State, "reason", err)
 	}
-	if putErr := q.put(job); putErr != nil {
-		q.log.Error("store job", "job", job.ID, "error", putErr)
+	q.settle(jobCtx, t, job, again, err)
+}
+
+// settle ends an attempt, in one step with what follows from it: a job that was
+// given up is removed, another one stored and, if it is to be, queued again.
+func (q *jobQueue) settle(jobCtx context.Context, t *task, job blockstore.Job, again bool, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	store := q.put
+	if errors.Is(context.Cause(jobCtx), errGivenUp) {
+		store = func(job blockstore.Job) error { return q.store.RemoveJob(job.ID) }
+		again, err = false, errGivenUp
 	}
-	q.settle(t, err)
+	if err := store(job); err != nil {
+		q.log.Error("store job", "job", job.ID, "error", err)
+	}
+	q.running[job.ID](nil)
+	q.end(t, err)
 	if again {
-		q.enqueue(job)
+		q.add(job)
 	}
 }
 
@@ -331,7 +319,7 @@ func outcome(job blockstore.Job, err error) (blockstore.Job, bool) {
 	}
 	pause := wait.pause
 	if pause == 0 {
-		pause = min(retryFirst<<min(job.Attempts-1, 16), retryLast)
+		pause = min(retryFirst<<max(0, min(job.Attempts-1, 16)), retryLast)
 	}
 	job.State, job.NotBefore = stateWaiting, time.Now().Add(jitter(pause)).UTC()
 	return job, true
@@ -340,15 +328,6 @@ func outcome(job blockstore.Job, err error) (blockstore.Job, bool) {
 func (q *jobQueue) put(job blockstore.Job) error {
 	job.Updated = time.Now().UTC()
 	return q.store.PutJob(job)
-}
-
-func (q *jobQueue) settle(t *task, err error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if cancel := q.running[t.job.ID]; cancel != nil {
-		cancel(nil)
-	}
-	q.end(t, err)
 }
 
 // runJobs works off jobs until ctx ends. Only a daemon goes on with those that

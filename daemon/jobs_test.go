@@ -3,13 +3,19 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
+	"reflect"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vidsync/vidsync/api"
+	"github.com/vidsync/vidsync/assemble"
 	"github.com/vidsync/vidsync/blockstore"
+	"github.com/vidsync/vidsync/manifest"
 )
 
 // testQueue is a queue over a real index.
@@ -29,8 +35,11 @@ func testQueue(t *testing.T) *jobQueue {
 
 func testJob(t *testing.T, seed byte) blockstore.Job {
 	t.Helper()
-	video := testVideo(t, seed).CID()
-	return blockstore.Job{ID: jobID(kindFetch, video), Kind: kindFetch, Video: video, Spec: []byte("{}")}
+	return testJobOf(testVideo(t, seed))
+}
+
+func testJobOf(m *manifest.Manifest) blockstore.Job {
+	return blockstore.Job{ID: jobID(kindFetch, m.CID()), Kind: kindFetch, Video: m.CID(), Spec: []byte("{}")}
 }
 
 // work runs the queue for the length of the test.
@@ -70,7 +79,7 @@ func TestJobOutcomes(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			q := testQueue(t)
 			work(t, q, func(context.Context, *task) error { return tt.err })
-			task, err := q.submit(testJob(t, 1))
+			task, _, err := q.submit(testJob(t, 1))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -94,7 +103,7 @@ func TestWaitingJobIsTriedAgain(t *testing.T) {
 		}
 		return nil
 	})
-	if _, err := q.submit(testJob(t, 1)); err != nil {
+	if _, _, err := q.submit(testJob(t, 1)); err != nil {
 		t.Fatal(err)
 	}
 	for want := 1; want <= 3; want++ {
@@ -106,20 +115,66 @@ func TestWaitingJobIsTriedAgain(t *testing.T) {
 
 func TestSameJobIsJoined(t *testing.T) {
 	q := testQueue(t)
-	first, err := q.submit(testJob(t, 1))
+	job := testJob(t, 1)
+	first, _, err := q.submit(job)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := q.submit(testJob(t, 1))
-	if err != nil || first != second {
-		t.Errorf("a second submission made another task: %v", err)
+	job.Spec = []byte(`{"output":"/b"}`)
+	second, joined, err := q.submit(job)
+	if err != nil || first != second || !joined {
+		t.Errorf("a second submission: task is the same %v, joined %v, %v", first == second, joined, err)
+	}
+	heard := make(chan string, 4)
+	begun := make(chan struct{})
+	end := make(chan struct{})
+	work(t, q, func(_ context.Context, tk *task) error {
+		tk.listen(func(spec []byte) { heard <- string(spec) })
+		close(begun)
+		<-end
+		return nil
+	})
+	<-begun
+	job.Spec = []byte(`{"output":"/c"}`)
+	for range 2 { // the same request twice counts once
+		if third, joined, err := q.submit(job); err != nil || third != first || !joined {
+			t.Errorf("while it runs: task is the same %v, joined %v, %v", third == first, joined, err)
+		}
+	}
+	close(end)
+	if err := first.wait(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`{}`, `{"output":"/b"}`, `{"output":"/c"}`} {
+		if got := <-heard; got != want {
+			t.Errorf("heard of %s, want %s", got, want)
+		}
+	}
+	if len(heard) > 0 {
+		t.Errorf("heard of %s too", <-heard)
+	}
+}
+
+func TestBlend(t *testing.T) {
+	specs := [][]byte{
+		[]byte(`{"no_transcribe":true,"peers":["/a"]}`),
+		[]byte(`{"name":"talk.mp4","ticket":"old","output":"/x","peers":["/a","/b"]}`),
+		[]byte(`{"name":"other.mp4","ticket":"new","output":"/y","detached":true}`),
+	}
+	got, err := blend(specs)
+	want := fetchSpec{Name: "talk.mp4", Ticket: "new", Output: "/x", Peers: []string{"/a", "/b"}, Detached: true}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("blend: %+v, %v, want %+v", got, err, want)
+	}
+	if _, err := blend([][]byte{[]byte("damaged")}); err == nil {
+		t.Error("a damaged request is accepted")
 	}
 }
 
 func TestGiveUp(t *testing.T) {
 	for _, running := range []bool{false, true} {
 		q := testQueue(t)
-		job, err := q.submit(testJob(t, 1))
+		job, _, err := q.submit(testJob(t, 1))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,6 +192,56 @@ func TestGiveUp(t *testing.T) {
 		if _, err := q.store.Job(job.job.ID); err == nil {
 			t.Errorf("running %v: the job is still stored", running)
 		}
+	}
+}
+
+// A job that is given up just as an attempt asks for another one stays gone.
+func TestGiveUpBeatsRetry(t *testing.T) {
+	q := testQueue(t)
+	attempts, end := make(chan struct{}, 10), make(chan struct{})
+	work(t, q, func(context.Context, *task) error {
+		attempts <- struct{}{}
+		<-end // whatever becomes of the context
+		return &waitError{err: errors.New("not yet"), pause: time.Nanosecond}
+	})
+	job, _, err := q.submit(testJob(t, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-attempts
+	q.stop(job.job.ID)
+	close(end)
+	if err := q.giveUp(t.Context(), job.job.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := job.wait(t.Context(), nil); !errors.Is(err, errGivenUp) {
+		t.Errorf("waited for %v", err)
+	}
+	if _, err := q.store.Job(job.job.ID); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the job is still stored: %v", err)
+	}
+	if q.task(job.job.ID) != nil || len(attempts) > 0 {
+		t.Error("there is another attempt")
+	}
+}
+
+func TestCrowded(t *testing.T) {
+	q := testQueue(t)
+	begun, end := make(chan struct{}, 2), make(chan struct{})
+	defer close(end)
+	work(t, q, func(context.Context, *task) error { begun <- struct{}{}; <-end; return nil })
+	if _, _, err := q.submit(testJob(t, 1)); err != nil {
+		t.Fatal(err)
+	}
+	<-begun
+	if q.crowded(kindFetch) {
+		t.Error("crowded by the job that runs")
+	}
+	if _, _, err := q.submit(testJob(t, 2)); err != nil {
+		t.Fatal(err)
+	}
+	if !q.crowded(kindFetch) || q.crowded(kindTranscribe) {
+		t.Error("a job that is due and not at work does not count")
 	}
 }
 
@@ -164,7 +269,7 @@ func TestStoppedNodeKeepsItsJob(t *testing.T) {
 	wg.Go(func() {
 		q.work(ctx, kindFetch, func(ctx context.Context, _ *task) error { cancel(); <-ctx.Done(); return ctx.Err() })
 	})
-	task, err := q.submit(testJob(t, 1))
+	task, _, err := q.submit(testJob(t, 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,21 +284,29 @@ func TestStoppedNodeKeepsItsJob(t *testing.T) {
 
 func TestFetchOutcome(t *testing.T) {
 	nobody := &waitError{err: api.Errorf(api.CodeUnavailable, "no provider")}
+	yields := &waitError{err: nobody.err, yields: true}
 	tests := []struct {
 		name     string
 		attempts int
 		detached bool
+		err      error
 		again    bool
+		code     api.Code
 	}{
-		{"a user waits", 1, false, false},
-		{"nobody waits", 1, true, true},
-		{"after a restart", 2, false, true},
+		{"a user waits", 1, false, nobody, false, api.CodeUnavailable},
+		{"nobody waits", 1, true, nobody, true, api.CodeUnavailable},
+		{"after a restart", 2, false, nobody, true, api.CodeUnavailable},
+		{"others go first", 1, false, yields, true, api.CodeUnavailable},
+		{"disk full", 1, false, fmt.Errorf("x: %w", assemble.ErrNoSpace), true, api.CodeNoSpace},
+		{"no room for the index", 1, false, fmt.Errorf("x: %w", syscall.ENOSPC), true, api.CodeNoSpace},
+		{"name is taken", 1, false, fmt.Errorf("x: %w", assemble.ErrExists), false, api.CodeOther},
+		{"no file name", 1, false, fmt.Errorf("x: %w", assemble.ErrName), false, api.CodeUsage},
 	}
 	for _, tt := range tests {
-		err := fetchOutcome(t.Context(), blockstore.Job{Attempts: tt.attempts}, fetchSpec{Detached: tt.detached}, nobody)
+		err := fetchOutcome(tt.attempts, tt.detached, tt.err)
 		_, again := errors.AsType[*waitError](err)
-		if again != tt.again || api.CodeOf(err) != api.CodeUnavailable {
-			t.Errorf("%s: %v, again %v, want %v", tt.name, err, again, tt.again)
+		if again != tt.again || api.CodeOf(err) != tt.code {
+			t.Errorf("%s: %v, again %v, want %v with code %d", tt.name, err, again, tt.again, tt.code)
 		}
 	}
 }

@@ -105,7 +105,7 @@ func (l *library) ManifestNode(_ context.Context, video cid.Cid, path []int) ([]
 // at the next change; it is nil for a video that is not being fetched.
 func (l *library) Holdings(video cid.Cid) (*manifest.Holdings, <-chan struct{}, error) {
 	if f := l.fetching(video); f != nil {
-		have, changed := f.file.Holdings()
+		have, changed := f.file.Load().Holdings()
 		return have, changed, nil
 	}
 	m, err := l.manifest(context.Background(), video)
@@ -137,7 +137,7 @@ func (l *library) Piece(ctx context.Context, video cid.Cid, block, piece int, bu
 		return nil, nil, fmt.Errorf("piece %d of block %d of %s: %w", piece, block, video, fs.ErrNotExist)
 	}
 	if f := l.fetching(video); f != nil {
-		if data, proof, err := f.file.ReadPiece(ctx, block, piece, buf, proof); err == nil {
+		if data, proof, err := f.file.Load().ReadPiece(ctx, block, piece, buf, proof); err == nil {
 			return data, proof, nil
 		}
 	}

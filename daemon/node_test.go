@@ -171,6 +171,7 @@ func TestFetchByTicketThenFromBoth(t *testing.T) {
 }
 
 func TestStrangersGetNothing(t *testing.T) {
+	t.Parallel() // it mostly waits
 	a, b := startNode(t), startNode(t)
 	path, _ := randomFile(t, "secret.mp4", 3*mib, 2)
 	added := a.add(t, path)
@@ -205,8 +206,8 @@ func TestExpiredTicket(t *testing.T) {
 }
 
 func TestFetchErrors(t *testing.T) {
+	t.Parallel() // it mostly waits
 	n := startNode(t)
-	const nobodyHas = "bafyr4ieptxdeuinf3pmofb4cyucqyodctxak5ojtwwj5pntp5zrwb4d7bu"
 	tests := map[string]struct {
 		req  api.FetchRequest
 		code api.Code
@@ -215,6 +216,7 @@ func TestFetchErrors(t *testing.T) {
 		"damaged ticket":   {api.FetchRequest{Ref: "vidsync1abc"}, api.CodeUsage},
 		"bad peer":         {api.FetchRequest{Ref: nobodyHas, Peers: []string{"/ip4/127.0.0.1/tcp/1"}}, api.CodeUsage},
 		"nobody to ask":    {api.FetchRequest{Ref: nobodyHas}, api.CodeUnavailable},
+		"relative output":  {api.FetchRequest{Ref: nobodyHas, Output: "talk.mp4"}, api.CodeUsage},
 		"negative timeout": {api.FetchRequest{Ref: nobodyHas, Timeout: -1}, api.CodeUsage},
 		"timeout":          {api.FetchRequest{Ref: nobodyHas, Timeout: 100 * time.Millisecond}, api.CodeUnavailable},
 	}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,22 +14,15 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/vidsync/vidsync/api"
 	"github.com/vidsync/vidsync/exchange"
 	"github.com/vidsync/vidsync/manifest"
 	"github.com/vidsync/vidsync/protocol"
 )
 
 const (
-	// How long a fetch that never had a provider waits for one, by what the
-	// best answer so far was.
-	badGrace         = 2 * time.Second  // everybody who answered sent wrong bytes
-	refusedGrace     = 3 * time.Second  // refused, or has not got it
-	unreachableGrace = 20 * time.Second // nobody answered
-	aloneGrace       = 5 * time.Second  // there is nobody to ask
-
 	candidateCheck = time.Second
-	maxCandidates  = 64 // asked for one video at a time
+	maxCandidates  = 256 // asked for one video at a time
+	maxStrangers   = 64  // of those, so that strangers crowd out nobody
 
 	askAgainFirst = time.Second
 	askAgainLast  = time.Minute
@@ -39,22 +32,24 @@ const (
 // video: those that were named, trusted peers, and whoever else is connected
 // or on the LAN.
 type providers struct {
-	net        *network
-	trust      *trustList
-	video      cid.Cid
-	capability []byte
-	named      []peer.AddrInfo // by the ticket or the user
-	log        *slog.Logger
+	net     *network
+	trust   *trustList
+	video   cid.Cid
+	log     *slog.Logger
+	crowded func() bool // tells whether other fetches wait for this one's place; nil: none ever do
 
 	manifest chan *manifest.Manifest // receives the first one that a peer sends; nil: known
 	peers    chan exchange.Peer      // receives peers that serve the video
 
-	mu     sync.Mutex
-	known  *manifest.Manifest
-	name   string            // as its provider calls it
-	asked  map[peer.ID]error // the last answer of each candidate; nil: serves
-	banned map[peer.ID]error
-	served bool // some peer has been a provider
+	mu         sync.Mutex
+	capability []byte
+	named      []peer.AddrInfo // by tickets or the user
+	known      *manifest.Manifest
+	name       string            // as its provider calls it
+	asked      map[peer.ID]error // the last answer of each candidate; nil: serves
+	banned     map[peer.ID]error
+	needed     time.Time // since when peers are needed; zero: not now
+	served     time.Time // when a provider was last seen; zero: never
 }
 
 func newProviders(net *network, trust *trustList, video cid.Cid, log *slog.Logger) *providers {
@@ -64,7 +59,42 @@ func newProviders(net *network, trust *trustList, video cid.Cid, log *slog.Logge
 		peers:    make(chan exchange.Peer),
 		asked:    map[peer.ID]error{},
 		banned:   map[peer.ID]error{},
+		needed:   time.Now(),
 	}
+}
+
+// join adds the providers that a request names, and shows its ticket from now
+// on.
+func (p *providers) join(spec []byte) {
+	s, err := blend([][]byte{spec})
+	if err != nil {
+		return // refused when the fetch began
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.Ticket != "" {
+		if inv, err := parseTicket(s.Ticket); err == nil {
+			p.capability = inv.Bytes
+			p.named = append(p.named, inv.Provider)
+		}
+	}
+	for _, addr := range s.Peers {
+		if info, err := parsePeer(addr); err == nil {
+			p.named = append(p.named, info)
+		}
+	}
+}
+
+// need says that the fetch depends on peers from now on.
+func (p *providers) need() { p.setNeeded(time.Now()) }
+
+// rest says that the fetch is busy without peers.
+func (p *providers) rest() { p.setNeeded(time.Time{}) }
+
+func (p *providers) setNeeded(since time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.needed = since
 }
 
 // lookUntil is run, with the end of ctx as success.
@@ -79,7 +109,6 @@ func (p *providers) lookUntil(ctx context.Context) error {
 // be asked will help.
 func (p *providers) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	started := time.Now()
 	g.Go(func() error {
 		tick := time.NewTicker(candidateCheck)
 		defer tick.Stop()
@@ -92,7 +121,7 @@ func (p *providers) run(ctx context.Context) error {
 				return ctx.Err()
 			case <-tick.C:
 			}
-			if err := p.hopeless(time.Since(started)); err != nil {
+			if err := p.hopeless(time.Now()); err != nil {
 				return err
 			}
 		}
@@ -102,24 +131,39 @@ func (p *providers) run(ctx context.Context) error {
 
 // fresh returns the candidates that nobody asks yet, and marks them as asked.
 func (p *providers) fresh() []peer.AddrInfo {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append(p.notAsked(p.invited(), maxCandidates), p.notAsked(p.strangers(), maxStrangers)...)
+}
+
+// notAsked picks the candidates that were not asked yet, until limit are, and
+// marks them as asked. The caller holds mu.
+func (p *providers) notAsked(candidates []peer.AddrInfo, limit int) []peer.AddrInfo {
 	var fresh []peer.AddrInfo
-	for _, info := range p.candidates() {
-		p.mu.Lock()
+	for _, info := range candidates {
 		_, known := p.asked[info.ID]
-		if !known && info.ID != p.net.host.ID() && len(p.asked) < maxCandidates {
+		if !known && info.ID != p.net.host.ID() && len(p.asked) < limit {
 			p.asked[info.ID] = errNotAskedYet
 			fresh = append(fresh, info)
 		}
-		p.mu.Unlock()
 	}
 	return fresh
 }
 
-var errNotAskedYet = errors.New("has not answered yet")
+var (
+	errNotAskedYet = errors.New("has not answered yet")
+	errNoPieceYet  = errors.New("has no piece of it now")
+)
 
-func (p *providers) candidates() []peer.AddrInfo {
-	infos := append([]peer.AddrInfo(nil), p.named...)
-	infos = append(infos, p.net.contacts(p.trust)...)
+// invited are the candidates that this node's user chose: named for this fetch,
+// static or trusted. The caller holds mu.
+func (p *providers) invited() []peer.AddrInfo {
+	return append(slices.Clone(p.named), p.net.contacts(p.trust)...)
+}
+
+// strangers are those who are connected or on the LAN, whoever they are.
+func (p *providers) strangers() []peer.AddrInfo {
+	var infos []peer.AddrInfo
 	for _, id := range p.net.host.Network().Peers() {
 		infos = append(infos, peer.AddrInfo{ID: id})
 	}
@@ -155,12 +199,13 @@ func (p *providers) ask(ctx context.Context, info peer.AddrInfo) error {
 			return fmt.Errorf("%w: %s", errUnreachable, lastLine(err))
 		}
 	}
-	remote := protocol.NewRemote(p.net.host, info.ID, p.video, p.capability, protocol.ClientConfig{Buffers: p.net.buffers})
+	remote := protocol.NewRemote(p.net.host, info.ID, p.video, p.ticket(), protocol.ClientConfig{Buffers: p.net.buffers})
 	m, err := p.manifestFrom(ctx, remote)
 	if err != nil {
 		return err
 	}
 	remote.SetManifest(m)
+	p.answer(info.ID, errNoPieceYet)
 	link := &link{Remote: remote, peer: info.ID, providers: p, ended: make(chan struct{})}
 	select {
 	case p.peers <- link:
@@ -205,6 +250,13 @@ func (p *providers) manifestFrom(ctx context.Context, remote *protocol.Remote) (
 	return p.known, nil
 }
 
+// ticket is the capability to show.
+func (p *providers) ticket() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.capability
+}
+
 // know tells the manifest to the candidates' askers.
 func (p *providers) know(m *manifest.Manifest) {
 	p.mu.Lock()
@@ -224,7 +276,7 @@ func (p *providers) answer(id peer.ID, err error) {
 	defer p.mu.Unlock()
 	p.asked[id] = err
 	if err == nil {
-		p.served = true
+		p.served = time.Now()
 	}
 }
 
@@ -272,53 +324,11 @@ func (l *link) Run(ctx context.Context, update func(block int, mask uint32)) err
 	return l.err
 }
 
-// hopeless says why a fetch should end for want of a provider, or nil while
-// there is hope. A fetch that once had one goes on waiting for it, unless all
-// there were sent wrong bytes.
-func (p *providers) hopeless(waited time.Duration) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var refused, absent, unreachable, pending []string
-	for id, err := range p.asked {
-		switch {
-		case p.banned[id] != nil:
-		case err == nil:
-			return nil
-		case errors.Is(err, protocol.ErrRefused):
-			refused = append(refused, id.String())
-		case errors.Is(err, fs.ErrNotExist):
-			absent = append(absent, id.String())
-		case errors.Is(err, errNotAskedYet):
-			pending = append(pending, id.String())
-		default:
-			unreachable = append(unreachable, fmt.Sprintf("%s (%v)", id, err))
-		}
+// onBad is what an exchange calls for a peer that sent wrong bytes.
+func (n *Node) onBad(p *providers, m *manifest.Manifest) func(peer string, block, piece int, why error) {
+	return func(peer string, block, piece int, why error) {
+		n.log.Warn("peer sent wrong bytes", "peer", peer, "video", m.CID(), "block", m.Block(block).CID(), "piece", piece, "error", why)
+		p.ban(peer, fmt.Errorf("block %d, piece %d: %w", block, piece, why))
+		n.bans.add(peer, why)
 	}
-	switch {
-	case len(p.banned) > 0 && len(pending)+len(unreachable) == 0 && waited > badGrace:
-		return p.allBad()
-	case p.served:
-		return nil
-	case len(p.asked) == 0 && waited > aloneGrace:
-		return p.noProvider("no peer is known; name one with --peer, trust one with `vidsync peer add`, or use a ticket")
-	case len(pending)+len(unreachable) == 0 && len(refused) > 0 && waited > refusedGrace:
-		return api.Errorf(api.CodeRefused, "refused by %s: this node (%s) is not trusted there and has no valid ticket; ask for a ticket, or let its owner run: vidsync peer add %s",
-			strings.Join(refused, ", "), p.net.host.ID(), p.net.host.ID())
-	case len(pending)+len(unreachable) == 0 && len(absent) > 0 && waited > refusedGrace:
-		return p.noProvider("asked and found without it: " + strings.Join(absent, ", "))
-	case waited > unreachableGrace:
-		return p.noProvider("unreachable: " + strings.Join(append(unreachable, pending...), ", "))
-	}
-	return nil
-}
-
-func (p *providers) allBad() error {
-	for id, why := range p.banned {
-		return api.Errorf(api.CodeCorrupt, "peer %s sent wrong bytes and nobody else has video %s: %v; ask its owner to run `vidsync verify` there, then fetch again", id, p.video, why)
-	}
-	return nil
-}
-
-func (p *providers) noProvider(detail string) error {
-	return &waitError{err: api.Errorf(api.CodeUnavailable, "no provider of video %s: %s", p.video, detail)}
 }

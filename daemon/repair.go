@@ -2,10 +2,12 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/vidsync/vidsync/api"
 	"github.com/vidsync/vidsync/blockstore"
@@ -13,35 +15,62 @@ import (
 	"github.com/vidsync/vidsync/manifest"
 )
 
-// repair fetches the bad pieces of one file from peers, writes them in their
-// places and takes note of what the file is now. It returns how many it
-// repaired.
-func (n *Node) repair(ctx context.Context, m *manifest.Manifest, v blockstore.Video, f blockstore.File, bad []api.Damage) (int, error) {
+// repair fetches the pieces of a file that c found bad from peers, writes them
+// in their places and takes note of what the file is now. It returns how many
+// it repaired; then c has none left. A file that was put in the place of the
+// video is nothing to repair.
+func (n *Node) repair(ctx context.Context, v blockstore.Video, f blockstore.File, c *checker) (int, error) {
+	if err := c.repairable(f); err != nil {
+		return 0, err
+	}
 	net, err := n.network(ctx)
 	if err != nil {
 		return 0, err
 	}
-	file, err := os.OpenFile(f.Path, os.O_RDWR, 0)
+	file, err := os.OpenFile(f.Path, os.O_RDWR|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return 0, fmt.Errorf("repair: %w", err)
 	}
 	defer file.Close()
-	have := manifest.AllHoldings(m.Size())
-	for _, d := range bad {
-		if d.Block < m.NumBlocks() {
-			have.Remove(d.Block, 1<<d.Piece)
-		}
+	if info, err := file.Stat(); err != nil || !os.SameFile(info, c.info) {
+		return 0, errors.Join(replaced(f.Path), err)
 	}
-	if err := n.bringPieces(ctx, net, m, have, &patch{m: m, file: file}); err != nil {
-		return 0, err
+	have := manifest.AllHoldings(c.m.Size())
+	for _, d := range c.bad {
+		have.Remove(d.Block, 1<<d.Piece)
 	}
-	if err := file.Truncate(m.Size()); err != nil {
-		return 0, fmt.Errorf("repair: %w", err)
+	if err := n.bringPieces(ctx, net, c.m, have, &patch{m: c.m, file: file}); err != nil {
+		return 0, fmt.Errorf("%s was not repaired: %w", f.Path, err)
 	}
 	if err := file.Sync(); err != nil {
 		return 0, fmt.Errorf("repair %s: %w", f.Path, err)
 	}
-	return len(bad), n.readAgain(ctx, file, v, f)
+	repaired := len(c.bad)
+	if err := n.readAgain(ctx, file, v, f); err != nil {
+		return repaired, err
+	}
+	c.bad = nil
+	return repaired, nil
+}
+
+// repairable refuses a file that is not the video with some damage but
+// something else: a repair would destroy it. A file of the same size and inode
+// is taken for the video even if most of it is wrong. One that has grown may
+// still be written to, and what it has beyond the video's end is not ours.
+func (c *checker) repairable(f blockstore.File) error {
+	now := blockstore.StampOf(c.info)
+	if now.Size > c.m.Size() {
+		return api.Errorf(api.CodeCorrupt, "%s has grown since it was added and is not repaired; cut it to %d bytes, or add it again", f.Path, c.m.Size())
+	}
+	same := now.Size == f.Stamp.Size && now.Inode == f.Stamp.Inode && now.Device == f.Stamp.Device
+	if !same && c.wrong > c.good.Load() {
+		return replaced(f.Path)
+	}
+	return nil
+}
+
+func replaced(path string) error {
+	return api.Errorf(api.CodeCorrupt, "%s holds something else now and is not repaired; move it away and fetch the video again", path)
 }
 
 // readAgain hashes a repaired file, and takes note of what it is now if it is
@@ -60,12 +89,7 @@ func (n *Node) readAgain(ctx context.Context, file *os.File, v blockstore.Video,
 func (n *Node) bringPieces(ctx context.Context, net *network, m *manifest.Manifest, have *manifest.Holdings, sink exchange.Sink) error {
 	p := newProviders(net, n.trust, m.CID(), n.log)
 	p.know(m)
-	x := exchange.New(m.Size(), have, sink, exchange.Config{
-		Logger: n.log,
-		OnBad: func(peer string, block, piece int, why error) {
-			p.ban(peer, fmt.Errorf("block %d, piece %d: %w", block, piece, why))
-		},
-	})
+	x := exchange.New(m.Size(), have, sink, exchange.Config{MaxInFlight: maxInFlight, Logger: n.log, OnBad: n.onBad(p, m)})
 	g, ctx := errgroup.WithContext(ctx)
 	looking, stop := context.WithCancel(ctx)
 	g.Go(func() error { return p.lookUntil(looking) })

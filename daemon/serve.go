@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -64,8 +65,8 @@ func (n *Node) serveTCP(ctx context.Context, g *errgroup.Group) error {
 // loadToken reads the TCP API's token, and makes one the first time.
 func loadToken(path string) (string, error) {
 	data, err := readSmallFile(path)
-	if err == nil && len(data) > 0 {
-		return string(data), nil
+	if token := strings.TrimSpace(string(data)); err == nil && token != "" {
+		return token, nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("read API token: %w", err)

@@ -171,8 +171,9 @@ func parseTicket(text string) (invitation, error) {
 	if len(text) > maxTicketText {
 		return invitation{}, fmt.Errorf("ticket of %d characters, at most %d are allowed", len(text), maxTicketText)
 	}
-	data, err := ticketEncoding.DecodeString(strings.ToUpper(text[len(ticketPrefix):]))
-	if err != nil {
+	body := strings.ToUpper(text[len(ticketPrefix):])
+	data, err := ticketEncoding.DecodeString(body)
+	if err != nil || ticketEncoding.EncodeToString(data) != body { // there is one way to write a ticket
 		return invitation{}, errors.New("ticket is damaged: it was cut short or mistyped")
 	}
 	var t ticket
@@ -220,7 +221,7 @@ func (n *Node) Ticket(ctx context.Context, req api.TicketRequest) (api.Ticket, e
 	if err != nil {
 		return api.Ticket{}, err
 	}
-	t := ticket{Version: ticketVersion, Name: v.Name, Capability: body}
+	t := ticket{Version: ticketVersion, Name: safeName(v.Name, v.CID), Capability: body} // a file's name may be no text
 	for _, a := range net.shareableAddrs() {
 		t.Addrs = append(t.Addrs, a.Bytes())
 	}

@@ -23,6 +23,9 @@ import (
 // engineRetry is how often a job whose engine is missing looks for it.
 const engineRetry = 5 * time.Minute
 
+// maxTranscriptions is how often a transcription that fails is tried.
+const maxTranscriptions = 5
+
 // transcriptionSpec is what a stored transcription job remembers, and, once it
 // has run, what became of it.
 type transcriptionSpec struct {
@@ -43,12 +46,13 @@ func transcriptionJob(video cid.Cid, spec transcriptionSpec) (blockstore.Job, er
 	}, nil
 }
 
-// runTranscription is the work of one transcription job. A job that ends with
-// a finding about the video (no audio, say) is done: trying again would find
-// the same.
+// runTranscription is the work of one transcription job, as the newest request
+// wants it. A job that ends with a finding about the video (no audio, say) is
+// done: trying again would find the same.
 func (n *Node) runTranscription(ctx context.Context, t *task) error {
 	var spec transcriptionSpec
-	if err := json.Unmarshal(t.job.Spec, &spec); err != nil {
+	requests := t.requests()
+	if err := json.Unmarshal(requests[len(requests)-1], &spec); err != nil {
 		return fmt.Errorf("job %s: %w", t.job.ID, err)
 	}
 	path, err := n.filePath(t.job.Video)
@@ -66,9 +70,13 @@ func (n *Node) runTranscription(ctx context.Context, t *task) error {
 	t.result = res
 	switch transcribe.State(res.State) {
 	case transcribe.EngineMissing:
+		t.job.Attempts-- // this was none
 		return &waitError{err: errors.New(res.Message), pause: engineRetry}
 	case transcribe.Failed:
-		return &waitError{err: errors.New(res.Message)}
+		if t.job.Attempts < maxTranscriptions {
+			return &waitError{err: errors.New(res.Message)}
+		}
+		return errors.New(res.Message)
 	}
 	return nil
 }
@@ -105,12 +113,12 @@ func transcriptionProgress(p transcribe.Progress, path string, started time.Time
 	return out
 }
 
-// awaitTranscript waits for the transcription that a fetch led to. Whatever
-// becomes of it, the fetch is a success.
+// awaitTranscript waits for the transcription that is queued for a video, if
+// one is, and says how it went.
 func (n *Node) awaitTranscript(ctx context.Context, video cid.Cid, emit func(api.Progress)) *api.Transcript {
 	if t := n.jobs.task(jobID(kindTranscribe, video)); t != nil {
 		err := t.wait(ctx, emit)
-		if res, ok := t.result.(api.Transcript); ok && ctx.Err() == nil {
+		if res, ok := t.transcript(); ok {
 			return &res
 		}
 		if err != nil {
@@ -118,6 +126,15 @@ func (n *Node) awaitTranscript(ctx context.Context, video cid.Cid, emit func(api
 		}
 	}
 	return n.transcriptState(video)
+}
+
+// transcript is what a transcription that has ended found out.
+func (t *task) transcript() (api.Transcript, bool) {
+	if !t.ended() {
+		return api.Transcript{}, false
+	}
+	res, ok := t.result.(api.Transcript)
+	return res, ok
 }
 
 // transcriptState is what the index knows of a video's transcription, or nil.
@@ -148,20 +165,34 @@ func (n *Node) Transcribe(ctx context.Context, req api.TranscribeRequest, emit f
 	if err != nil {
 		return api.Transcript{}, err
 	}
-	t, err := n.jobs.submit(job)
-	if err != nil {
+	for {
+		t, joined, err := n.jobs.submit(job)
+		if err != nil {
+			return api.Transcript{}, err
+		}
+		err = n.awaitTranscription(ctx, t, emit)
+		res, ok := t.transcript()
+		if joined && ok && (req.Engine != "" || req.Language != "") {
+			continue // it was made as somebody else wanted it
+		}
+		if ok {
+			return res, nil
+		}
 		return api.Transcript{}, err
 	}
+}
+
+// awaitTranscription waits for a transcription. Where nobody works off the
+// queue it does so itself.
+func (n *Node) awaitTranscription(ctx context.Context, t *task, emit func(api.Progress)) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	if n.onlineNow() == nil { // nobody works off the queue
-		wg.Go(func() { n.logged("transcribe", n.jobs.workOnce(ctx, kindTranscribe, n.runTranscription)) })
+	work, stop := context.WithCancel(ctx)
+	defer stop()
+	if n.onlineNow() == nil {
+		wg.Go(func() { n.logged("transcribe", n.jobs.workOnce(work, kindTranscribe, n.runTranscription)) })
 	}
-	err = t.wait(ctx, emit)
-	if res, ok := t.result.(api.Transcript); ok && ctx.Err() == nil {
-		return res, nil
-	}
-	return api.Transcript{}, err
+	return t.wait(ctx, emit)
 }
 
 // videoOrFile tells a video of the catalogue from a file that is in none.

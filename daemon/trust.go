@@ -77,6 +77,15 @@ func (t *trustList) index(id peer.ID) int {
 	return slices.IndexFunc(t.peers, func(p trustedPeer) bool { return p.ID == id })
 }
 
+// named is the place of the peer that a name or ID in text means, or -1. The
+// caller holds mu.
+func (t *trustList) named(text string) int {
+	if i := slices.IndexFunc(t.peers, func(p trustedPeer) bool { return p.ID.String() == text }); i >= 0 {
+		return i
+	}
+	return slices.IndexFunc(t.peers, func(p trustedPeer) bool { return p.Name != "" && p.Name == text })
+}
+
 func (t *trustList) all() []trustedPeer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -89,6 +98,9 @@ func (t *trustList) add(info peer.AddrInfo, name string) (trustedPeer, error) {
 	defer t.mu.Unlock()
 	peers := slices.Clone(t.peers)
 	i := t.index(info.ID)
+	if namesake := t.named(name); name != "" && namesake >= 0 && namesake != i {
+		return trustedPeer{}, api.Errorf(api.CodeUsage, "peer %s is named %q already; choose another name", peers[namesake].ID, name)
+	}
 	if i < 0 {
 		if len(peers) >= maxTrusted {
 			return trustedPeer{}, fmt.Errorf("the trust list is full (%d peers)", maxTrusted)
@@ -123,12 +135,12 @@ func mergeAddrs(known []string, addrs []ma.Multiaddr) []string {
 func (t *trustList) remove(ref string) (trustedPeer, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i, p := range t.peers {
-		if p.ID.String() == ref || p.Name == ref {
-			return p, t.save(slices.Delete(slices.Clone(t.peers), i, i+1))
-		}
+	i := t.named(ref)
+	if i < 0 {
+		return trustedPeer{}, api.Errorf(api.CodeNotFound, "no trusted peer %q; see: vidsync peer ls", ref)
 	}
-	return trustedPeer{}, api.Errorf(api.CodeNotFound, "no trusted peer %q; see: vidsync peer ls", ref)
+	gone := t.peers[i]
+	return gone, t.save(slices.Delete(slices.Clone(t.peers), i, i+1))
 }
 
 // save writes the list and, once it is on disk, takes it over. The caller
@@ -168,10 +180,11 @@ func (n *Node) Authorize(p peer.ID, video cid.Cid, capability []byte) error {
 	return fmt.Errorf("ticket of peer %s is signed by %s, who is not trusted", p, c.Signer)
 }
 
-// broughtBy tells whether the video came here by a ticket of that signer. Who
-// holds such a ticket may have the video from its signer anyway.
+// broughtBy tells whether the video came here by a ticket of that signer, from
+// others and not from files of this node. Who holds such a ticket may have the
+// video from its signer anyway.
 func (n *Node) broughtBy(video cid.Cid, signer peer.ID) bool {
-	if f := n.library.fetching(video); f != nil && f.signer == signer {
+	if f := n.library.fetching(video); f != nil && f.broughtBy(signer) {
 		return true
 	}
 	v, err := n.store.Video(video)

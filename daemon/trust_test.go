@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/vidsync/vidsync/api"
 	"github.com/vidsync/vidsync/blockstore"
 )
 
@@ -114,6 +115,26 @@ func TestTrustListSurvives(t *testing.T) {
 	}
 	if _, err := again.remove("camera"); err == nil {
 		t.Error("removed twice")
+	}
+}
+
+func TestPeerNamesAreUnique(t *testing.T) {
+	list, err := openTrustList(filepath.Join(t.TempDir(), "peers.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, first := testKey(t)
+	_, second := testKey(t)
+	if _, err := list.add(peer.AddrInfo{ID: first}, "camera"); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"camera", first.String()} {
+		if _, err := list.add(peer.AddrInfo{ID: second}, name); api.CodeOf(err) != api.CodeUsage {
+			t.Errorf("a second peer named %s: %v", name, err)
+		}
+	}
+	if _, err := list.add(peer.AddrInfo{ID: first}, "camera"); err != nil {
+		t.Errorf("the same peer again: %v", err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"runtime"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/vidsync/vidsync/api"
 	"github.com/vidsync/vidsync/blockstore"
@@ -35,8 +37,12 @@ func (n *Node) Verify(ctx context.Context, req api.VerifyRequest, emit func(api.
 		if err != nil {
 			return result, err
 		}
+		files, err := n.store.Files(v.CID)
+		if err != nil {
+			return result, err
+		}
 		videos = append(videos, v)
-		total.Add(v.Size)
+		total.Add(v.Size * int64(len(files)))
 	}
 	for _, v := range videos {
 		out, err := n.verify(ctx, v, req.Repair, &done)
@@ -45,6 +51,9 @@ func (n *Node) Verify(ctx context.Context, req api.VerifyRequest, emit func(api.
 		}
 		if err != nil {
 			out.Error = &api.Error{Code: api.CodeOf(err), Message: err.Error()}
+			if len(out.Bad) > 0 {
+				out.Error.Code = api.CodeCorrupt // weighs more than why it stays so
+			}
 		}
 		result.Videos = append(result.Videos, out)
 	}
@@ -64,25 +73,21 @@ func (n *Node) verify(ctx context.Context, v blockstore.Video, repair bool, done
 	if len(files) == 0 {
 		return out, api.Errorf(api.CodeNotFound, "video %s has no file here", v.CID)
 	}
+	var failed error
 	for _, f := range files {
 		c := checker{node: n, m: m, path: f.Path, done: done}
-		if err := c.run(ctx); err != nil {
-			return out, err
-		}
-		if repair && len(c.bad) > 0 {
-			repaired, err := n.repair(ctx, m, v, f, c.bad)
+		err := c.run(ctx)
+		if err == nil && repair && len(c.bad) > 0 {
+			var repaired int
+			repaired, err = n.repair(ctx, v, f, &c)
 			out.Repaired += repaired
-			if err != nil {
-				out.Bad = append(out.Bad, c.bad...)
-				return out, err
-			}
-			c.bad = nil
 		}
+		failed = errors.Join(failed, err)
 		out.Bytes += c.good.Load()
 		out.Bad = append(out.Bad, c.bad...)
 	}
-	out.OK = len(out.Bad) == 0
-	return out, nil
+	out.OK = failed == nil && len(out.Bad) == 0
+	return out, failed
 }
 
 // checker reads one file of a video on every core.
@@ -91,14 +96,16 @@ type checker struct {
 	m    *manifest.Manifest
 	path string
 	done *atomic.Int64
-	good atomic.Int64
+	info fs.FileInfo  // of the file that was read
+	good atomic.Int64 // bytes
 
-	mu  sync.Mutex
-	bad []api.Damage
+	mu    sync.Mutex
+	bad   []api.Damage
+	wrong int64 // bytes that are there and should be others
 }
 
 func (c *checker) run(ctx context.Context) error {
-	f, err := os.Open(c.path)
+	f, err := openRegular(c.path)
 	if err != nil {
 		return api.Errorf(api.CodeNotFound, "%w", err)
 	}
@@ -107,6 +114,7 @@ func (c *checker) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.info = info
 	if extra := info.Size() - c.m.Size(); extra > 0 {
 		c.report(api.Damage{Path: c.path, Block: c.m.NumBlocks(), Offset: c.m.Size(), Length: extra, Reason: "bytes beyond the video's end"})
 	}
@@ -153,6 +161,7 @@ func (c *checker) block(ctx context.Context, f io.ReaderAt, b manifest.Block, bu
 		case manifest.CheckPiece(b.Digest, b.Len, piece, data, proof) != nil:
 			d.Reason = manifest.ErrCorrupt.Error()
 			c.report(d)
+			c.count(len(data))
 		default:
 			c.good.Add(int64(len(data)))
 		}
@@ -167,4 +176,27 @@ func (c *checker) report(d api.Damage) {
 	if len(c.bad) < maxDamage {
 		c.bad = append(c.bad, d)
 	}
+}
+
+// count notes bytes that are wrong.
+func (c *checker) count(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wrong += int64(n)
+}
+
+// openRegular opens a file to read. It does not wait at a pipe.
+func openRegular(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: path, Err: errors.New("not a regular file")}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
