@@ -117,7 +117,7 @@ type PeerShare struct {
 	Bytes  int64  `json:"bytes"`
 }
 
-// Transcript says what became of a transcription. State is one of queued,
+// Transcript says what became of a transcription. State is one of off, queued,
 // done, no_audio, unsupported_language, engine_missing, unreadable, failed.
 type Transcript struct {
 	State    string   `json:"state"`

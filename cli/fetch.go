@@ -103,7 +103,7 @@ func fetchSummary(r api.FetchResult, st style) string {
 			parts = append(parts, size(more.bytes)+" "+more.what)
 		}
 	}
-	if r.Transcript != nil && r.Transcript.State != transcriptFailed {
+	if r.Transcript != nil && r.Transcript.State != transcriptOff && r.Transcript.State != transcriptFailed {
 		parts = append(parts, transcriptOutcome(*r.Transcript))
 	}
 	return strings.Join(parts, "; ")

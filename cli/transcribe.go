@@ -13,6 +13,7 @@ import (
 
 // States of a transcription that commands treat apart; api.Transcript has all.
 const (
+	transcriptOff     = "off"
 	transcriptDone    = "done"
 	transcriptQueued  = "queued"
 	transcriptNoAudio = "no_audio"

@@ -82,6 +82,10 @@ func listInputs(ctx context.Context, paths []string) ([]input, []api.Failure) {
 		case info.Mode().IsRegular():
 			files = append(files, input{path: root, relative: filepath.Base(root), size: info.Size()})
 		case info.IsDir():
+			if root, err = filepath.EvalSymlinks(root); err != nil { // a walk does not follow its root
+				failed = append(failed, failure(root, err))
+				continue
+			}
 			f, bad := walkFolder(ctx, root)
 			files, failed = append(files, f...), append(failed, bad...)
 		default:

@@ -54,6 +54,7 @@ type fetch struct {
 	x       atomic.Pointer[exchange.Exchange] // nil until pieces are asked of peers
 	resumed int64                             // bytes on disk from before
 	local   atomic.Int64                      // bytes taken from other files here
+	silence silence                           // of all peers
 }
 
 // runFetch is the work of one fetch job.
@@ -69,10 +70,7 @@ func (n *Node) runFetch(ctx context.Context, t *task) error {
 	connecting := api.Progress{Phase: "connecting", Name: f.spec.Name, ETASeconds: -1, Peers: []api.PeerShare{}}
 	t.setReport(func() api.Progress { return connecting })
 	p := f.providers
-	if m, err := n.library.manifest(ctx, f.video); err == nil {
-		p.know(m)
-		p.manifest <- m
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	if err := n.useStoredManifest(ctx, f); err != nil {
 		return err
 	}
 
@@ -92,12 +90,30 @@ func (n *Node) runFetch(ctx context.Context, t *task) error {
 	return f.outcome(ctx, g.Wait())
 }
 
+// useStoredManifest saves asking peers for a manifest that is here. A fetch
+// without a name asks all the same: the name comes with the manifest.
+func (n *Node) useStoredManifest(ctx context.Context, f *fetch) error {
+	if f.spec.Name == "" {
+		return nil
+	}
+	m, err := n.library.manifest(ctx, f.video)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		f.providers.know(m)
+		f.providers.manifest <- m
+	}
+	return err
+}
+
 func (n *Node) newFetch(t *task, net *network) (*fetch, error) {
 	f := &fetch{task: t, video: t.job.Video, started: time.Now()}
 	spec, err := blend(t.requests())
 	if err != nil {
 		return nil, fmt.Errorf("job %s: %w", t.job.ID, err)
 	}
+	spec.Name = cmp.Or(spec.Name, n.nameHere(t.job.Video))
 	f.spec = spec
 	if spec.Ticket != "" {
 		inv, err := parseTicket(spec.Ticket)
@@ -123,10 +139,10 @@ func (f *fetch) broughtBy(signer peer.ID) bool {
 
 // bring does all that follows once the manifest is known.
 func (n *Node) bring(ctx context.Context, f *fetch, m *manifest.Manifest) error {
-	if err := n.store.PutManifest(m); err != nil {
+	if err := n.nameFetch(f); err != nil { // first: from here on peers ask for the name
 		return err
 	}
-	if err := n.nameFetch(f); err != nil {
+	if err := n.store.PutManifest(m); err != nil {
 		return err
 	}
 	for i := 1; ; i++ {
@@ -144,7 +160,11 @@ func (n *Node) bringOnce(ctx context.Context, f *fetch, m *manifest.Manifest) (e
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, file.Close()) }()
+	defer func() {
+		if closeErr := file.Close(); err == nil {
+			err = closeErr
+		}
+	}()
 	have, _ := file.Holdings()
 	f.resumed = have.Bytes()
 	f.file.Store(file)
@@ -165,19 +185,23 @@ func (n *Node) bringOnce(ctx context.Context, f *fetch, m *manifest.Manifest) (e
 	return nil
 }
 
-// nameFetch settles what a video that came without a name is called: as the
-// catalogue has it from before, as an earlier attempt called it, or as its
+// nameHere is what a video is called in the catalogue, or by an earlier attempt
+// to fetch it; empty if neither knows it.
+func (n *Node) nameHere(video cid.Cid) string {
+	if v, err := n.store.Video(video); err == nil {
+		return v.Name
+	}
+	if r, err := n.store.Receipt(video); err == nil {
+		return filepath.Base(r.Final)
+	}
+	return ""
+}
+
+// nameFetch settles what a video that came without a name is called: as its
 // provider does. The job remembers it, so that a restart goes on with the same
 // file.
 func (n *Node) nameFetch(f *fetch) (err error) {
-	if f.spec.Name == "" {
-		f.spec.Name = f.providers.suggestedName()
-		if v, err := n.store.Video(f.video); err == nil {
-			f.spec.Name = v.Name
-		} else if r, err := n.store.Receipt(f.video); err == nil {
-			f.spec.Name = filepath.Base(r.Final)
-		}
-	}
+	f.spec.Name = cmp.Or(f.spec.Name, f.providers.suggestedName())
 	job := &f.task.job
 	if job.Spec, err = json.Marshal(f.spec); err != nil {
 		return err
@@ -270,7 +294,7 @@ func (n *Node) finish(ctx context.Context, f *fetch, file *assemble.File, m *man
 		path, err := file.Finish(ctx, v)
 		return path, nil, err
 	}
-	job, err := transcriptionJob(f.video, transcriptionSpec{})
+	job, err := transcriptionJob(f.video, transcriptionSpec{Path: file.Path()})
 	if err != nil {
 		return "", nil, err
 	}
@@ -309,6 +333,15 @@ func fetchOutcome(attempts int, detached bool, err error) error {
 		return api.Errorf(api.CodeUsage, "%w; choose another path with -o", err)
 	case ok && !wait.yields && !detached && attempts <= 1:
 		return wait.err
+	case !ok && diskTrouble(err) && (detached || attempts > 1):
+		return &waitError{err: err} // a disk that comes back finds the fetch waiting
 	}
 	return err
+}
+
+// diskTrouble tells an error of the file system from others.
+func diskTrouble(err error) bool {
+	_, path := errors.AsType[*fs.PathError](err)
+	_, link := errors.AsType[*os.LinkError](err)
+	return path || link || errors.Is(err, assemble.ErrPartLost)
 }

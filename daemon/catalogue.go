@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/ipfs/go-cid"
 
@@ -36,22 +37,40 @@ func (n *Node) resolve(ref string) (cid.Cid, error) {
 	if cidErr == nil {
 		return c, nil
 	}
-	var found []blockstore.Video
-	for v, err := range n.store.Videos() {
-		if err != nil {
-			return cid.Undef, err
-		}
-		if v.Name == ref {
-			found = append(found, v)
-		}
+	found, err := n.bearing(ref)
+	if err != nil {
+		return cid.Undef, err
 	}
 	switch len(found) {
 	case 1:
-		return found[0].CID, nil
+		return found[0], nil
 	case 0:
 		return cid.Undef, api.Errorf(api.CodeNotFound, "%q is neither a video's CID, nor a ticket, nor the name of a video here; see: vidsync ls", ref)
 	}
 	return cid.Undef, api.Errorf(api.CodeUsage, "%d videos here are named %q; use the CID (see: vidsync ls)", len(found), ref)
+}
+
+// bearing lists the videos of the catalogue, and those on their way, that have
+// a name.
+func (n *Node) bearing(name string) ([]cid.Cid, error) {
+	var found []cid.Cid
+	for v, err := range n.store.Videos() {
+		if err != nil {
+			return nil, err
+		}
+		if v.Name == name {
+			found = append(found, v.CID)
+		}
+	}
+	for job, err := range n.store.Jobs() {
+		if err != nil {
+			return nil, err
+		}
+		if job.Kind == kindFetch && n.jobName(job) == name && !slices.Contains(found, job.Video) {
+			found = append(found, job.Video)
+		}
+	}
+	return found, nil
 }
 
 // localVideo is the catalogue's entry that ref names.
@@ -100,6 +119,14 @@ func (n *Node) filePath(video cid.Cid) (string, error) {
 		return "", api.Errorf(api.CodeNotFound, "no file of video %s is here any more (it was %s)", video, path)
 	}
 	return path, nil
+}
+
+// copyAt is the video's file at path if that one is whole, else any other.
+func (n *Node) copyAt(video cid.Cid, path string) (string, error) {
+	if f, err := n.store.FileAt(path); err == nil && f.Video == video {
+		return path, nil
+	}
+	return n.filePath(video)
 }
 
 func (n *Node) isWhole(_ context.Context, video cid.Cid) bool {

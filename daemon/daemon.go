@@ -124,12 +124,12 @@ func (n *Node) open(ctx context.Context) (err error) {
 
 func lockHome(path string) (*flock.Flock, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("make home: %w", err)
+		return nil, fmt.Errorf("make home: %w; choose another with --home", err)
 	}
 	l := flock.New(path, flock.SetPermissions(0o600))
 	ok, err := l.TryLock()
 	if err != nil {
-		return nil, fmt.Errorf("lock home: %w", err)
+		return nil, fmt.Errorf("lock home: %w; choose another with --home", err)
 	}
 	if !ok {
 		return nil, api.Errorf(api.CodeInUse, "%s is in use by another vidsync process; stop it, or choose another home with --home", filepath.Dir(path))

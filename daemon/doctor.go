@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,7 +128,7 @@ func (n *Node) checkVideos(ctx context.Context) api.Check {
 		}
 		total++
 		if path, state, err := n.fileState(v.CID); err == nil && state != videoWhole && len(gone) < 10 {
-			gone = append(gone, fmt.Sprintf("%s (%s)", path, state))
+			gone = append(gone, fmt.Sprintf("%s (%s)", cmp.Or(path, v.Name), state))
 		}
 	}
 	if len(gone) == 0 {

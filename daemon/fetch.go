@@ -75,10 +75,14 @@ func (n *Node) Fetch(ctx context.Context, req api.FetchRequest, emit func(api.Pr
 		defer cancel()
 	}
 	result, err := n.fetchNow(ctx, job, req, emit)
-	if err == nil && !req.NoTranscribe && !n.cfg.NoTranscribe {
+	if err != nil {
+		return api.FetchResult{}, err
+	}
+	result.Transcript = &api.Transcript{State: transcriptOff, Files: []string{}}
+	if !req.NoTranscribe && !n.cfg.NoTranscribe {
 		result.Transcript = n.transcriptOfFetch(ctx, job.Video, emit)
 	}
-	return result, err
+	return result, nil
 }
 
 // fetchLater leaves the work to the queue.

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/vidsync/vidsync/api"
@@ -24,10 +26,33 @@ func (f *fetch) progress(m *manifest.Manifest, phase string) api.Progress {
 	if p.BytesPerSecond > 0 {
 		p.ETASeconds = float64(p.Size-p.Done) / p.BytesPerSecond
 	}
+	if silent := f.silence.since(stats.Received); silent > silentAfter {
+		p.BytesPerSecond, p.ETASeconds = 0, -1
+		p.Message = fmt.Sprintf("no bytes for %v", silent.Round(time.Second))
+	}
 	if activePeers(stats) == 0 {
 		p.Message = "waiting for a provider"
 	}
 	return p
+}
+
+// silentAfter is when a fetch says that nothing comes, instead of a rate.
+const silentAfter = 5 * time.Second
+
+// silence tells how long a count has stood still.
+type silence struct {
+	mu    sync.Mutex
+	count int64
+	at    time.Time
+}
+
+func (s *silence) since(count int64) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.at.IsZero() || count != s.count {
+		s.count, s.at = count, time.Now()
+	}
+	return time.Since(s.at)
 }
 
 func (f *fetch) displayName() string {

@@ -135,6 +135,18 @@ func (q *jobQueue) wake() {
 	q.changed = make(chan struct{})
 }
 
+// current is a stored job as it is now: what became of one that waits may not
+// have fitted on a full disk.
+func (q *jobQueue) current(stored blockstore.Job) blockstore.Job {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	t := q.tasks[stored.ID]
+	if t == nil || q.running[stored.ID] != nil {
+		return stored
+	}
+	return t.job
+}
+
 // task is the job's attempt that is queued or running, or nil.
 func (q *jobQueue) task(id string) *task {
 	q.mu.Lock()

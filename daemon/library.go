@@ -87,7 +87,14 @@ func (l *library) forget(video cid.Cid) {
 }
 
 // ManifestNode returns the node that path leads to from the video's root.
+// Only videos that are offered have any: what an abandoned fetch left has not
+// even a name.
 func (l *library) ManifestNode(_ context.Context, video cid.Cid, path []int) ([]byte, error) {
+	if l.fetching(video) == nil {
+		if _, err := l.store.Video(video); err != nil {
+			return nil, err
+		}
+	}
 	data, err := l.store.ManifestNode(video)
 	for _, index := range path {
 		if err != nil {
@@ -122,7 +129,7 @@ func (l *library) Name(video cid.Cid) string {
 		return v.Name
 	}
 	if f := l.fetching(video); f != nil {
-		return f.displayName()
+		return f.spec.Name
 	}
 	return ""
 }

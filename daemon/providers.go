@@ -184,12 +184,36 @@ func (p *providers) keepAsking(ctx context.Context, info peer.AddrInfo) {
 		if time.Since(started) > askAgainLast {
 			pause = askAgainFirst // it was of use for a while
 		}
+		if errors.Is(err, manifest.ErrCorrupt) || errors.Is(err, manifest.ErrMalformed) {
+			p.ban(info.ID.String(), err)
+			return
+		}
+		if p.rested(ctx, info.ID, jitter(pause)) {
+			pause = askAgainFirst
+		} else {
+			pause = min(2*pause, askAgainLast)
+		}
+	}
+}
+
+// rested waits, but not once the peer has connected meanwhile: then it tells so
+// at once.
+func (p *providers) rested(ctx context.Context, id peer.ID, pause time.Duration) bool {
+	was := p.net.connected(id)
+	end := time.Now().Add(pause)
+	for left := pause; left > 0; left = time.Until(end) {
 		select {
 		case <-ctx.Done():
-		case <-time.After(jitter(pause)):
+			return false
+		case <-time.After(min(left, candidateCheck)):
 		}
-		pause = min(2*pause, askAgainLast)
+		is := p.net.connected(id)
+		if is && !was {
+			return true
+		}
+		was = is
 	}
+	return false
 }
 
 // ask returns when the candidate is of no more use, and says why.

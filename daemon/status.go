@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"os"
@@ -51,19 +52,26 @@ func (n *Node) Jobs(ctx context.Context) ([]api.Job, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		out := api.Job{
-			ID: job.ID, Kind: job.Kind, CID: job.Video.String(), Name: n.jobName(job), State: job.State,
-			Message: job.Message, Attempts: job.Attempts, Created: job.Created, Updated: job.Updated,
-		}
-		if t := n.jobs.task(job.ID); t != nil {
-			if p, ok := t.progress(); ok {
-				out.Progress = &p
-			}
-		}
-		jobs = append(jobs, out)
+		jobs = append(jobs, n.listedJob(n.jobs.current(job)))
 	}
 	slices.SortStableFunc(jobs, func(a, b api.Job) int { return a.Created.Compare(b.Created) })
 	return jobs, nil
+}
+
+func (n *Node) listedJob(job blockstore.Job) api.Job {
+	out := api.Job{
+		ID: job.ID, Kind: job.Kind, CID: job.Video.String(), Name: n.jobName(job), State: job.State,
+		Message: job.Message, Attempts: job.Attempts, Created: job.Created, Updated: job.Updated,
+	}
+	t := n.jobs.task(job.ID)
+	if t == nil {
+		return out
+	}
+	if p, ok := t.progress(); ok {
+		out.Progress = &p
+		out.Message = cmp.Or(out.Message, p.Message)
+	}
+	return out
 }
 
 // jobName is the name of a job's video, as far as it is known.

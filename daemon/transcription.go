@@ -23,6 +23,9 @@ import (
 // engineRetry is how often a job whose engine is missing looks for it.
 const engineRetry = 5 * time.Minute
 
+// transcriptOff is the state of a transcript that nobody asked for.
+const transcriptOff = "off"
+
 // maxTranscriptions is how often a transcription that fails is tried.
 const maxTranscriptions = 5
 
@@ -31,6 +34,7 @@ const maxTranscriptions = 5
 type transcriptionSpec struct {
 	Engine   string          `json:"engine,omitempty"`
 	Language string          `json:"language,omitempty"`
+	Path     string          `json:"path,omitempty"` // the copy to write beside; empty: any
 	Result   *api.Transcript `json:"result,omitempty"`
 }
 
@@ -55,7 +59,7 @@ func (n *Node) runTranscription(ctx context.Context, t *task) error {
 	if err := json.Unmarshal(requests[len(requests)-1], &spec); err != nil {
 		return fmt.Errorf("job %s: %w", t.job.ID, err)
 	}
-	path, err := n.filePath(t.job.Video)
+	path, err := n.copyAt(t.job.Video, spec.Path)
 	if err != nil {
 		return err
 	}
@@ -153,6 +157,9 @@ func (n *Node) transcriptState(video cid.Cid) *api.Transcript {
 // Transcribe makes the transcript of a video that is here, or of any media
 // file, and waits for it.
 func (n *Node) Transcribe(ctx context.Context, req api.TranscribeRequest, emit func(api.Progress)) (api.Transcript, error) {
+	if err := transcribe.CheckRequest(req.Engine, req.Language); err != nil {
+		return api.Transcript{}, api.Errorf(api.CodeUsage, "%w", err)
+	}
 	spec := transcriptionSpec{Engine: req.Engine, Language: req.Language}
 	video, path, err := n.videoOrFile(req.Ref)
 	if err != nil {

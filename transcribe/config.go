@@ -75,8 +75,8 @@ func (c Config) validate() error {
 	if err := checkEngine(c.Engine); err != nil {
 		return err
 	}
-	if c.Language != "" && languageCode(c.Language) == "" {
-		return fmt.Errorf("language %q is not an ISO 639 code", c.Language)
+	if err := checkLanguage(c.Language); err != nil {
+		return err
 	}
 	if c.OpenAI.URL == "" {
 		return nil
@@ -91,9 +91,27 @@ func (c Config) validate() error {
 	return nil
 }
 
+// CheckRequest refuses an engine or language of a Request that no Run would
+// take. Empty ones mean the default.
+func CheckRequest(engine, language string) error {
+	if engine != "" {
+		if err := checkEngine(engine); err != nil {
+			return err
+		}
+	}
+	return checkLanguage(language)
+}
+
 func checkEngine(name string) error {
 	if !slices.Contains(engineNames, name) {
 		return fmt.Errorf("unknown transcription engine %q: use one of %q", name, engineNames)
+	}
+	return nil
+}
+
+func checkLanguage(name string) error {
+	if name != "" && languageCode(name) == "" {
+		return fmt.Errorf("language %q is not an ISO 639 code", name)
 	}
 	return nil
 }
