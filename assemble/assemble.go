@@ -35,8 +35,8 @@ const (
 var (
 	// ErrExists is returned when another file has the name that was asked for.
 	ErrExists = errors.New("another file has this name")
-	// ErrPartLost is returned once the part file has been removed, replaced or
-	// could not be flushed while it was being written. The File is of no more
+	// ErrPartLost is returned once the part file has been removed, replaced,
+	// cut or could not be flushed while it was being written. The File is of no more
 	// use: close it; Open goes on from what is left.
 	ErrPartLost = errors.New("part file is lost")
 	// ErrIncomplete is returned by Finish while pieces are missing.
@@ -62,7 +62,8 @@ type Config struct {
 	ReceiptEvery time.Duration
 	ReceiptBytes int64
 	// Reserve is how many bytes Open leaves free on the file system; 0 means
-	// 1 % of it but at most 64 MiB, less than 0 means none.
+	// 64 MiB where the index lies and elsewhere 1 % of it but at most 64 MiB,
+	// less than 0 means none.
 	Reserve int64
 	// Sparse neither checks for the video's space nor takes it: the part file
 	// grows as pieces come, and Put may run out of space.
@@ -106,6 +107,7 @@ type File struct {
 
 	part     *os.File // nil if Open found the video in the index
 	partPath string   // where part lies until it is renamed
+	space    int64    // bytes of disk that part has at least, unless somebody cuts it
 	direct   *os.File // the same file past the page cache; nil if not possible
 	noDirect atomic.Bool
 

@@ -40,3 +40,9 @@ func isHole(f *os.File, offset, n int64) bool {
 	data, err := unix.Seek(int(f.Fd()), offset, unix.SEEK_DATA)
 	return errors.Is(err, unix.ENXIO) || err == nil && data >= offset+n
 }
+
+// hasHole tells whether any of n bytes at offset were never written.
+func hasHole(f *os.File, offset, n int64) bool {
+	hole, err := unix.Seek(int(f.Fd()), offset, unix.SEEK_HOLE)
+	return errors.Is(err, unix.ENXIO) || err == nil && hole < offset+n
+}

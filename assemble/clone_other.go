@@ -12,3 +12,5 @@ func reflink(*os.File, int64, *os.File, int64, int64) error { return errors.ErrU
 func copyRange(*os.File, int64, *os.File, int64, int64) error { return errors.ErrUnsupported }
 
 func isHole(*os.File, int64, int64) bool { return false }
+
+func hasHole(*os.File, int64, int64) bool { return false }

@@ -67,6 +67,9 @@ func (f *File) moveToFinal() error {
 	if err := f.checkPart(); err != nil {
 		return f.lose(err)
 	}
+	if err := f.checkUncut(); err != nil {
+		return f.lose(err)
+	}
 	final, err := f.rename()
 	if err != nil {
 		return err

@@ -23,8 +23,9 @@ import (
 // file of the same size that the index does not know is read to find out, until
 // the first block that differs or ctx ends.
 //
-// A receipted part file that was removed, replaced or cut is started over, and
-// the logger told so. What is not ours is never written to. If the target is
+// A receipted part file that was removed, replaced or has another size is
+// started over, and the logger told so. If it was cut and has its size again,
+// what was cut off is not held any more. What is not ours is never written to. If the target is
 // another folder of the same file system, the part file stays where it is until
 // Finish. The caller closes f.
 func Open(ctx context.Context, store *blockstore.Store, m *manifest.Manifest, t Target, cfg Config) (*File, error) {
@@ -159,11 +160,8 @@ func (f *File) resume(r *blockstore.Receipt) (bool, error) {
 	if info.Size() != f.video.Size() {
 		return true, f.restart(r, info.Size())
 	}
-	for block, mask := range r.Masks {
-		if block < 0 || block >= f.video.NumBlocks() {
-			return false, fmt.Errorf("receipt of %s speaks of block %d of %d", f.video.CID(), block, f.video.NumBlocks())
-		}
-		f.held.Add(block, mask)
+	if err := f.trust(r); err != nil {
+		return false, err
 	}
 	return true, f.preallocate()
 }

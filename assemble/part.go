@@ -17,7 +17,7 @@ import (
 // in between leaves an empty file and not a large one.
 func (f *File) create() error {
 	if !f.cfg.Sparse {
-		if err := checkSpace(f.target.Dir, f.video.Size(), f.cfg.Reserve); err != nil {
+		if err := f.checkSpace(f.video.Size()); err != nil {
 			return err
 		}
 	}
@@ -74,12 +74,15 @@ func (f *File) preallocate() error {
 	}
 	need := size - max(allocated(info), f.held.Bytes())
 	if info.Size() == size && need <= 0 {
-		return nil
+		return f.noteSpace()
 	}
-	if err := checkSpace(f.target.Dir, need, f.cfg.Reserve); err != nil {
+	if err := f.checkSpace(need); err != nil {
 		return err
 	}
-	return spaceError(allocate(f.part, size), f.target.Dir, need)
+	if err := allocate(f.part, size); err != nil {
+		return spaceError(err, f.target.Dir, need)
+	}
+	return f.noteSpace()
 }
 
 // ownPart opens the part file of a receipt. It returns nil and the reason if

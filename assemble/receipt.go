@@ -87,7 +87,7 @@ func (f *File) flush() error {
 	if err := flushData(f.part); err != nil {
 		return spaceError(err, f.target.Dir, f.missing())
 	}
-	return nil
+	return f.checkUncut()
 }
 
 // pending is what the next receipt will say.

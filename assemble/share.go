@@ -17,6 +17,9 @@ func (l *filler) share(b manifest.Block, src *os.File, offset int64, nodes manif
 		return nil
 	}
 	defer l.f.giveUp(c)
+	if !l.f.cfg.Sparse && hasHole(src, offset, b.Len) {
+		return nil // holes would come too and take away space that the part file has
+	}
 	if l.f.copyInKernel(b, src, offset) != nil {
 		return nil
 	}

@@ -3,10 +3,16 @@ package assemble
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vidsync/vidsync/blockstore"
 )
 
+// The reserve is a share of the file system. The one that the index lies on
+// keeps all of maxReserve free: the index takes no writes on a disk with less
+// than about 48 MiB.
 const (
 	maxReserve     = 64 << 20
 	reservePercent = 1
@@ -16,6 +22,22 @@ const (
 // the bytes needed and the bytes free. Once there is room, the same call, or a
 // new Open, goes on.
 var ErrNoSpace = errors.New("not enough space")
+
+// checkSpace is checkSpace of the video's folder.
+func (f *File) checkSpace(need int64) error {
+	reserve := f.cfg.Reserve
+	if reserve == 0 && sameDevice(f.target.Dir, f.store.Dir()) {
+		reserve = maxReserve
+	}
+	return checkSpace(f.target.Dir, need, reserve)
+}
+
+// sameDevice tells whether two folders are known to lie on one file system.
+func sameDevice(a, b string) bool {
+	x, errA := os.Stat(a)
+	y, errB := os.Stat(b)
+	return errA == nil && errB == nil && blockstore.StampOf(x).Device == blockstore.StampOf(y).Device
+}
 
 // checkSpace returns ErrNoSpace unless the folder's file system has need bytes
 // and the reserve free.

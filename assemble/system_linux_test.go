@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vidsync/vidsync/assemble"
+	"github.com/vidsync/vidsync/blockstore"
 	"github.com/vidsync/vidsync/manifest"
 )
 
@@ -86,6 +87,24 @@ func TestFullDiskAtPut(t *testing.T) {
 	wantNoSpace(t, s.put(f, refs[n]), dir)
 	growTmpfs(t, dir, 48)
 	check(t, s.put(f, refs[n]))
+	check(t, s.putAll(f))
+	wantFile(t, finish(t, f), s.data)
+	check(t, f.Close())
+}
+
+// On the file system of the index a fetch leaves the index room to write.
+func TestReserveForIndex(t *testing.T) {
+	t.Parallel()
+	s, dir := small(), mountTmpfs(t, 110)
+	store, err := blockstore.Open(filepath.Join(dir, "index"), blockstore.Config{})
+	check(t, err)
+	t.Cleanup(func() { check(t, store.Close()) })
+	check(t, os.WriteFile(filepath.Join(dir, "ballast"), make([]byte, 40<<20), 0o644))
+	target := assemble.Target{Dir: filepath.Join(dir, "out"), Name: "a"}
+	_, err = assemble.Open(t.Context(), store, s.m, target, assemble.Config{})
+	wantNoSpace(t, err, target.Dir)
+	check(t, os.Remove(filepath.Join(dir, "ballast")))
+	f := openFile(t, store, s, target, assemble.Config{})
 	check(t, s.putAll(f))
 	wantFile(t, finish(t, f), s.data)
 	check(t, f.Close())

@@ -26,6 +26,10 @@ func TestMain(m *testing.M) {
 		victim(dir)
 		return
 	}
+	if dir := os.Getenv(fullDir); dir != "" {
+		closeFull(dir)
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -6,8 +6,8 @@ import (
 )
 
 // Free bytes that the index's file system must have before a write. A normal
-// write leaves enough for compaction and for removals; opening and removing
-// need less.
+// write leaves enough for compaction and for removals; opening, closing and
+// removing need less.
 const (
 	writeReserve = 48 << 20
 	openReserve  = 24 << 20

@@ -20,6 +20,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -103,10 +104,21 @@ func Open(dir string, cfg Config) (*Store, error) {
 	return s, nil
 }
 
+// Dir is the folder of the index.
+func (s *Store) Dir() string { return s.dir }
+
 // Close closes the index and the files it reads from. No other call may be
-// running or follow.
+// running or follow. While the disk is nearly full the index stays open until
+// the process ends, with its goroutines and its lock: Badger writes its
+// memtable when it closes, through a memory map, where a full disk is a fault
+// that kills the process. Nothing is lost, for every change is in Badger's log
+// already, and the next process's Open reads it from there.
 func (s *Store) Close() error {
 	s.handles.closeAll()
+	if err := checkRoom(s.dir, openReserve); errors.Is(err, syscall.ENOSPC) {
+		s.log.Warn("index is not closed before the process ends", "err", err)
+		return nil
+	}
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("close index %s: %w", s.dir, err)
 	}
