@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -41,11 +44,52 @@ func openBadger(dir string, logger *slog.Logger) (*badger.DB, error) {
 		WithDetectConflicts(false). // Store.writing lets one writer in at a time
 		WithCompactL0OnClose(false) // it made closing a large index take 0.4 s
 	opts.TableSizeMultiplier = 1
+	if err := dropUnborn(dir); err != nil {
+		return nil, err
+	}
 	db, err := badger.Open(opts)
 	if err != nil {
 		return nil, openError(err)
 	}
 	return db, nil
+}
+
+// dropUnborn removes the log files that Badger had created but not yet given
+// a size when its process was killed. They hold nothing, and Badger does not
+// open with them. It takes the lock on the folder that Badger takes: where
+// another process has it, Open will say so.
+func dropUnborn(dir string) error {
+	d, err := os.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer d.Close() // and unlock
+	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil
+	}
+	entries, err := d.ReadDir(-1)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if ext := filepath.Ext(e.Name()); ext != ".mem" && ext != ".vlog" {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		if info.Size() > 0 {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // openError gives Badger's errors the identity that callers branch on.
