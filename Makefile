@@ -7,7 +7,7 @@ export CGO_ENABLED = 0
 
 BUILD = go build -trimpath -ldflags "-s -w -X github.com/vidsync/vidsync/cli.Version=$(VERSION)"
 
-.PHONY: build test race fuzz lint cross demo bench install deps generate clean
+.PHONY: build test race fuzz lint cross demo bench bench-parts install deps generate clean
 
 build: ## bin/vidsync
 	$(BUILD) -o bin/vidsync ./cmd/vidsync
@@ -36,7 +36,10 @@ cross: ## every platform builds
 demo: deps build ## three nodes, one talk, one transcript
 	@scripts/demo
 
-bench: build ## benchmarks of the parts
+bench: build ## figures of vidsync, of this machine's limits and of other ways; BENCH='-only far -runs 1', -list, -json
+	go run ./internal/bench $(BENCH)
+
+bench-parts: ## benchmarks of the parts
 	go test -run '^$$' -bench . -benchmem ./manifest ./blockstore ./protocol ./exchange ./assemble
 
 install: build ## into $(DESTDIR)$(PREFIX)/bin

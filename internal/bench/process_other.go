@@ -1,0 +1,8 @@
+//go:build !linux
+
+package main
+
+import "syscall"
+
+// apart keeps a process from the terminal's ^C, for it is ended in order.
+func apart() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
