@@ -14,6 +14,10 @@ import (
 	"github.com/vidsync/vidsync/manifest"
 )
 
+// readPoll is how often a reader looks for a manifest or a running fetch, which
+// announce themselves to nobody. Pieces wake it.
+const readPoll = 20 * time.Millisecond
+
 // Cat writes a range of a video, every byte checked. What is not here is
 // fetched first, from the range's start on.
 func (n *Node) Cat(ctx context.Context, req api.CatRequest, w io.Writer) error {
@@ -168,7 +172,7 @@ func waitChange(ctx context.Context, t *task, changed <-chan struct{}) error {
 		return ctx.Err()
 	case <-t.done:
 	case <-changed:
-	case <-time.After(progressEvery):
+	case <-time.After(readPoll):
 	}
 	return nil
 }

@@ -183,7 +183,7 @@ func (n *Node) checkEngines(ctx context.Context) []api.Check {
 	for _, e := range n.transcriber.Probe(ctx) {
 		c := api.Check{Name: e.Name, State: checkOK, Detail: strings.TrimSpace(e.Version + " " + e.Model)}
 		if !e.Usable {
-			c.State, c.Detail, c.Remedy = checkWarning, "not usable", e.Remedy
+			c.State, c.Detail, c.Remedy = checkWarning, "not set up", e.Remedy
 		}
 		if e.Name == "ffmpeg" || e.Name == "ffprobe" {
 			audio = audio && e.Usable
@@ -193,6 +193,9 @@ func (n *Node) checkEngines(ctx context.Context) []api.Check {
 		checks = append(checks, c)
 	}
 	if engine && audio {
+		for i := range checks {
+			checks[i].State = checkOK // one engine is enough
+		}
 		return checks
 	}
 	return append(checks, api.Check{Name: "transcription", State: checkProblem, Detail: "no engine works here; fetched videos wait for one",
