@@ -147,6 +147,13 @@ func (q *jobQueue) current(stored blockstore.Job) blockstore.Job {
 	return t.job
 }
 
+// pauses tells whether an attempt is not due yet.
+func (q *jobQueue) pauses(t *task) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.running[t.job.ID] == nil && t.job.NotBefore.After(time.Now())
+}
+
 // task is the job's attempt that is queued or running, or nil.
 func (q *jobQueue) task(id string) *task {
 	q.mu.Lock()

@@ -118,9 +118,10 @@ func transcriptionProgress(p transcribe.Progress, path string, started time.Time
 }
 
 // awaitTranscript waits for the transcription that is queued for a video, if
-// one is, and says how it went.
+// one is, and says how it went. One that pauses after an attempt, because its
+// engine is missing say, is not waited for: what that attempt found is told.
 func (n *Node) awaitTranscript(ctx context.Context, video cid.Cid, emit func(api.Progress)) *api.Transcript {
-	if t := n.jobs.task(jobID(kindTranscribe, video)); t != nil {
+	if t := n.jobs.task(jobID(kindTranscribe, video)); t != nil && !n.jobs.pauses(t) {
 		err := t.wait(ctx, emit)
 		if res, ok := t.transcript(); ok {
 			return &res
