@@ -13,7 +13,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	corep2p "github.com/libp2p/go-libp2p/core/protocol"
-	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 
@@ -25,7 +24,7 @@ import (
 var transports = map[string][]libp2p.Option{
 	"tcp": {
 		libp2p.Transport(tcp.NewTCPTransport),
-		libp2p.Security(libp2ptls.ID, libp2ptls.New),
+		protocol.Connections(),
 		libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"),
 	},
 	"quic": {

@@ -87,7 +87,7 @@ func (d *distant) measureWire(ctx context.Context, there *lanHost, loss float64)
 	if d.plain, err = d.overWire(ctx, target, loss, ""); err != nil {
 		return err
 	}
-	stream, addr, err := d.b.startChild(ctx, there.prefix, "stream", there.listen)
+	stream, addr, err := d.b.startChild(ctx, there.prefix, "stream", there.listen, "stock")
 	if err != nil {
 		return err
 	}

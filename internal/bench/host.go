@@ -12,9 +12,13 @@ import (
 	"github.com/multiformats/go-multiaddr"
 )
 
-// newHost makes a libp2p host with the daemon's transport and options and
-// without its limits. listen may be empty. The caller closes it.
-func newHost(listen ...string) (host.Host, error) {
+// stock is TLS and yamux as libp2p sets them up. The daemon's own connections
+// are protocol.Connections.
+func stock() libp2p.Option { return libp2p.Security(libp2ptls.ID, libp2ptls.New) }
+
+// newHost makes a libp2p host with the daemon's transport and options, without
+// its limits, on such connections. listen may be empty. The caller closes it.
+func newHost(connections libp2p.Option, listen ...string) (host.Host, error) {
 	limits := rcmgr.NewFixedLimiter(rcmgr.InfiniteLimits)
 	resources, err := rcmgr.NewResourceManager(limits, rcmgr.WithMetricsDisabled())
 	if err != nil {
@@ -27,7 +31,7 @@ func newHost(listen ...string) (host.Host, error) {
 	return libp2p.New(
 		where,
 		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()),
-		libp2p.Security(libp2ptls.ID, libp2ptls.New),
+		connections,
 		libp2p.ResourceManager(resources),
 		libp2p.BandwidthReporter(metrics.NewBandwidthCounter()),
 		libp2p.DisableRelay(),

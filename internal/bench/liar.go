@@ -33,7 +33,7 @@ func liarPart(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer l.file.Close()
-	h, err := newHost(args[0])
+	h, err := newHost(protocol.Connections(), args[0])
 	if err != nil {
 		return err
 	}

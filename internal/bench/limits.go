@@ -14,21 +14,26 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/protocol"
+	corep2p "github.com/libp2p/go-libp2p/core/protocol"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/vidsync/vidsync/manifest"
+	"github.com/vidsync/vidsync/protocol"
 )
 
-const streamID protocol.ID = "/vidsync-bench/stream/1.0.0"
+const streamID corep2p.ID = "/vidsync-bench/stream/1.0.0"
+
+// connectionsOf are the kinds of connections that a stream is measured over.
+var connectionsOf = map[string]func() libp2p.Option{"stock": stock, "tuned": protocol.Connections}
 
 // streamPart answers each stream with as many bytes as its first 8 ask for.
-// It listens on the multiaddr args[0].
+// It listens on the multiaddr args[0], with connections of the kind args[1].
 func streamPart(ctx context.Context, args []string, out io.Writer) error {
-	h, err := newHost(args[0])
+	h, err := newHost(connectionsOf[args[1]](), args[0])
 	if err != nil {
 		return err
 	}
@@ -60,14 +65,18 @@ func sendAsked(s network.Stream) error {
 	return s.Close()
 }
 
-// runStream reads from a stream of another process and discards.
-func runStream(ctx context.Context, b *bench) ([]figure, error) {
-	part, addr, err := b.startChild(ctx, nil, "stream", loopback.listen)
+func runStream(ctx context.Context, b *bench) ([]figure, error) { return b.streamOver(ctx, "stock") }
+
+func runTuned(ctx context.Context, b *bench) ([]figure, error) { return b.streamOver(ctx, "tuned") }
+
+// streamOver reads from a stream of another process and discards.
+func (b *bench) streamOver(ctx context.Context, connections string) ([]figure, error) {
+	part, addr, err := b.startChild(ctx, nil, "stream", loopback.listen, connections)
 	if err != nil {
 		return nil, err
 	}
 	defer part.end()
-	h, err := newHost()
+	h, err := newHost(connectionsOf[connections]())
 	if err != nil {
 		return nil, err
 	}

@@ -90,7 +90,7 @@ func open(ctx context.Context, addr string) (io.ReadCloser, error) {
 	if !strings.HasPrefix(addr, "/") {
 		return new(net.Dialer).DialContext(ctx, "tcp", addr)
 	}
-	h, err := newHost()
+	h, err := newHost(stock())
 	if err != nil {
 		return nil, err
 	}

@@ -70,6 +70,7 @@ func lesser(a, b float64) float64 { return min(a, b) }
 // ratios hold vidsync's figures against the limits and the baselines.
 var ratios = []ratio{
 	{key{"loopback", "fetch / raw stream"}, key{"loopback", "fetch"}, []key{{"stream", "rate"}}, plus},
+	{key{"loopback", "fetch / tuned stream"}, key{"loopback", "fetch"}, []key{{"tuned", "rate"}}, plus},
 	{key{"loopback", "fetch / HTTPS PUTs"}, key{"loopback", "fetch"}, []key{{"https", "rate"}}, plus},
 	{key{"loopback", "fetch / rsync"}, key{"loopback", "fetch"}, []key{{"rsync", "rate"}}, plus},
 	{key{"loopback", "fetch CPU / stream+read+hash+write CPU"}, key{"loopback", "fetch CPU, both ends"},

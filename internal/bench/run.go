@@ -27,6 +27,7 @@ type figure struct {
 // what is held against them.
 var cases = []benchCase{
 	{"stream", "limit: a libp2p stream (TCP, TLS, yamux) between two processes, bytes discarded", runStream},
+	{"tuned", "limit: the same over connections as vidsync sets them up", runTuned},
 	{"hash", "limit: BLAKE3 over memory on all cores", runHash},
 	{"read", "limit: a file read on all cores, from the page cache", runRead},
 	{"write", "limit: a file written past the page cache, and fdatasync", runWrite},
