@@ -13,7 +13,6 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,8 +35,8 @@ var (
 	// ErrExists is returned when another file has the name that was asked for.
 	ErrExists = errors.New("another file has this name")
 	// ErrPartLost is returned once the part file has been removed, replaced,
-	// cut or could not be flushed while it was being written. The File is of no more
-	// use: close it; Open goes on from what is left.
+	// cut or could not be flushed while it was being written. The File is of
+	// no more use: close it; Open goes on from what is left.
 	ErrPartLost = errors.New("part file is lost")
 	// ErrIncomplete is returned by Finish while pieces are missing.
 	ErrIncomplete = errors.New("video is not whole")
@@ -65,15 +64,15 @@ type Config struct {
 	// 64 MiB where the index lies and elsewhere 1 % of it but at most 64 MiB,
 	// less than 0 means none.
 	Reserve int64
-	// Sparse neither checks for the video's space nor takes it: the part file
-	// grows as pieces come, and Put may run out of space.
-	Sparse bool
 	// Compared, if set, is called from several goroutines while Open compares
 	// an existing file with the video: n more bytes are done.
 	Compared func(n int64)
+
+	disk  disk  // nil is the system's; tests set another
+	index index // nil is the store; tests set another
 }
 
-func (c Config) withDefaults() Config {
+func (c Config) withDefaults(store *blockstore.Store) Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -82,6 +81,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ReceiptBytes <= 0 {
 		c.ReceiptBytes = receiptBytes
+	}
+	if c.disk == nil {
+		c.disk = systemDisk{}
+	}
+	if c.index == nil {
+		c.index = store
 	}
 	return c
 }
@@ -98,7 +103,9 @@ const (
 // File is one video on its way into one file. Its methods are safe for
 // concurrent use. There must be one File for a video at a time.
 type File struct {
-	store   *blockstore.Store
+	store   *blockstore.Store // read here; written through index
+	index   index
+	disk    disk
 	video   *manifest.Manifest
 	target  Target // Dir is absolute
 	cfg     Config
@@ -132,6 +139,8 @@ type File struct {
 func newFile(store *blockstore.Store, m *manifest.Manifest, t Target, cfg Config) *File {
 	f := &File{
 		store:       store,
+		index:       cfg.index,
+		disk:        cfg.disk,
 		video:       m,
 		target:      t,
 		cfg:         cfg,
@@ -214,7 +223,7 @@ func (f *File) Remove() error {
 	if f.reached() == fetching {
 		err = f.removePart()
 	}
-	return errors.Join(err, f.store.DropReceipt(f.video.CID()), f.closeHandles())
+	return errors.Join(err, f.dropReceipt(), f.closeHandles())
 }
 
 func (f *File) closeHandles() error {
@@ -222,7 +231,7 @@ func (f *File) closeHandles() error {
 	var err error
 	for _, h := range []*os.File{f.direct, f.part} {
 		if h != nil {
-			err = errors.Join(err, h.Close())
+			err = errors.Join(err, closeLocked(h))
 		}
 	}
 	return err
@@ -234,14 +243,4 @@ func notify(c chan<- struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
-}
-
-// folder makes t's folder and returns t with its absolute path.
-func (t Target) folder() (Target, error) {
-	dir, err := filepath.Abs(t.Dir)
-	if err != nil {
-		return t, err
-	}
-	t.Dir = dir
-	return t, os.MkdirAll(dir, 0o755)
 }

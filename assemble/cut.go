@@ -40,11 +40,11 @@ func (f *File) trust(r *blockstore.Receipt) error {
 }
 
 // written returns those of a block's pieces that have no hole: a hole is where
-// the part file was cut since the receipt. Only in a sparse part file, and in
-// blocks of zeros, are holes as they should be.
+// the part file was cut since the receipt. Only in blocks of zeros are holes as
+// they should be.
 func (f *File) written(block int, mask uint32) uint32 {
 	b := f.video.Block(block)
-	if f.cfg.Sparse || b.Digest == zeroBlock().digest || !hasHole(f.part, b.Offset, b.Len) {
+	if b.Digest == zeroBlock().digest || !hasHole(f.part, b.Offset, b.Len) {
 		return mask
 	}
 	for piece := range eachPiece(mask) {

@@ -79,7 +79,7 @@ func (f *File) compare(ctx context.Context) error {
 		return err
 	}
 	if err := im.Commit(f.video, f.record(before, blockstore.Added), blockstore.Video{Name: filepath.Base(f.final)}); err != nil {
-		return indexError(err)
+		return f.indexError(err)
 	}
 	f.phase = recorded
 	return nil

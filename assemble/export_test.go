@@ -1,5 +1,34 @@
 package assemble
 
+import (
+	"context"
+)
+
+// Disk, SystemDisk and Index let tests stand between a File and what it
+// changes.
+type (
+	Disk       = disk
+	SystemDisk = systemDisk
+	Index      = index
+)
+
+// WithDisk is c with another disk.
+func WithDisk(c Config, d Disk) Config {
+	c.disk = d
+	return c
+}
+
+// WithIndex is c with changes of the index going by way of i.
+func WithIndex(c Config, i Index) Config {
+	c.index = i
+	return c
+}
+
+// CopyInBy is CopyIn on another disk.
+func CopyInBy(ctx context.Context, d Disk, src, dir string) (string, error) {
+	return copyIn(ctx, d, src, dir)
+}
+
 // Checkpoint commits a receipt now.
 func (f *File) Checkpoint() error { return f.checkpoint() }
 
@@ -20,6 +49,11 @@ var (
 	Numbered  = numbered
 	PartName  = partName
 	CheckName = checkName
+	CopyName  = copyName
+	Explain   = explain
+	// OpenPastCache opens a file for Reread.
+	OpenPastCache = openPastCache
+	IsHole        = isHole
 	// LinkExclusive is the rename for systems that could replace a file.
 	LinkExclusive   = linkExclusive
 	RenameExclusive = renameExclusive

@@ -15,9 +15,10 @@ import (
 // rename, flush of the folder, then places, file, catalogue entry v and jobs in
 // one step of the index. It never replaces a file: if the name has been taken
 // since Open, the next number is used, or ErrExists returned for an exact
-// target. What follows from the video in v, and an empty name, are filled in. Every step may be repeated: after an error
-// or a crash, Finish (after Open) goes on. It returns the video's path, and
-// ErrIncomplete while pieces are missing.
+// target. What follows from the video in v, and an empty name, are filled in.
+// Every step may be repeated: after an error or a crash, Finish (after Open)
+// goes on. It returns the video's path, and ErrIncomplete while pieces are
+// missing. Bytes are not read again: Reread does that.
 func (f *File) Finish(ctx context.Context, v blockstore.Video, jobs ...blockstore.Job) (string, error) {
 	f.steps.Lock()
 	defer f.steps.Unlock()
@@ -28,7 +29,7 @@ func (f *File) Finish(ctx context.Context, v blockstore.Video, jobs ...blockstor
 		return "", err
 	}
 	if err := f.finish(v, jobs); err != nil {
-		return "", fmt.Errorf("finish %s: %w", f.video.CID(), err)
+		return "", fmt.Errorf("finish %s: %w", f.video.CID(), explain(err, f.target.Dir))
 	}
 	return f.final, nil
 }
@@ -46,8 +47,8 @@ func (f *File) finish(v blockstore.Video, jobs []blockstore.Job) error {
 	if v.Name == "" {
 		v.Name = filepath.Base(f.final)
 	}
-	if err := f.store.Finish(f.video, record, v, jobs...); err != nil {
-		return indexError(err)
+	if err := f.index.Finish(f.video, record, v, jobs...); err != nil {
+		return f.indexError(err)
 	}
 	f.reach(recorded, f.final)
 	return nil
@@ -61,7 +62,7 @@ func (f *File) moveToFinal() error {
 	if missing := f.missing(); missing > 0 {
 		return fmt.Errorf("%w: %d of %d bytes are missing", ErrIncomplete, missing, f.video.Size())
 	}
-	if err := f.part.Sync(); err != nil {
+	if err := f.disk.Sync(f.part); err != nil {
 		return f.lose(err)
 	}
 	if err := f.checkPart(); err != nil {
@@ -81,7 +82,7 @@ func (f *File) moveToFinal() error {
 func (f *File) rename() (string, error) {
 	for n := 1; n <= maxNumber; n++ {
 		path := f.candidate(n)
-		err := renameExclusive(f.partPath, path)
+		err := f.disk.Rename(f.partPath, path)
 		if !errors.Is(err, fs.ErrExist) {
 			return path, err
 		}
@@ -104,14 +105,7 @@ func (f *File) finalRecord() (blockstore.File, error) {
 	if f.reached() == recorded {
 		return f.store.FileAt(f.final)
 	}
-	if err := f.dropPartName(); err != nil {
-		return blockstore.File{}, err
-	}
-	clearMark(f.part)
-	if err := f.part.Sync(); err != nil {
-		return blockstore.File{}, err
-	}
-	if err := syncDir(f.target.Dir); err != nil {
+	if err := f.keepFinalName(); err != nil {
 		return blockstore.File{}, err
 	}
 	info, err := os.Lstat(f.final)
@@ -128,16 +122,20 @@ func (f *File) finalRecord() (blockstore.File, error) {
 	return f.record(blockstore.StampOf(info), blockstore.Fetched), nil
 }
 
-// dropPartName removes the part file's name if a crash left the file with both
-// names.
-func (f *File) dropPartName() error {
-	if err := f.removePart(); err != nil {
+// keepFinalName makes the final name durable, and only then gives up what would
+// find the file again without it: its old name and its mark.
+func (f *File) keepFinalName() error {
+	if err := f.disk.SyncDir(f.target.Dir); err != nil {
 		return err
 	}
-	if dir := filepath.Dir(f.partPath); dir != f.target.Dir {
-		return syncDir(dir)
+	if err := f.removePart(); err != nil { // a crash may have left both names
+		return err
 	}
-	return nil
+	if err := f.disk.SyncDir(filepath.Dir(f.partPath)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f.disk.Unmark(f.part)
+	return f.disk.Sync(f.part)
 }
 
 // linkExclusive renames by way of a second name, for systems that cannot refuse

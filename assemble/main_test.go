@@ -14,7 +14,11 @@ const childEnv = "VIDSYNC_TEST_ASSEMBLE"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childEnv); dir != "" {
-		if err := child(dir); err != nil {
+		work := child
+		if order := os.Getenv(killEnv); order != "" {
+			work = func(dir string) error { return killChild(dir, order) }
+		}
+		if err := work(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

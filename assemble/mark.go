@@ -13,6 +13,9 @@ import (
 // no attributes it has to do.
 const markName = "user.vidsync.part"
 
+// maxMark is the longest mark in bytes; no video's CID is as long.
+const maxMark = 128
+
 func setMark(f *os.File, text string) error {
 	err := unix.Fsetxattr(int(f.Fd()), markName, []byte(text), 0)
 	if err != nil && !unmarkable(err) {
@@ -26,12 +29,29 @@ func clearMark(f *os.File) { _ = unix.Fremovexattr(int(f.Fd()), markName) }
 
 // hasMark tells whether f carries the mark, or cannot carry any.
 func hasMark(f *os.File, text string) bool {
-	buf := make([]byte, len(text)+1)
-	n, err := unix.Fgetxattr(int(f.Fd()), markName, buf)
+	mark, err := readMark(f)
 	if err != nil {
 		return unmarkable(err)
 	}
-	return string(buf[:n]) == text
+	return mark == text
+}
+
+// markOf is the mark that f carries; empty if none.
+func markOf(f *os.File) string {
+	mark, err := readMark(f)
+	if err != nil {
+		return ""
+	}
+	return mark
+}
+
+func readMark(f *os.File) (string, error) {
+	var buf [maxMark]byte
+	n, err := unix.Fgetxattr(int(f.Fd()), markName, buf[:])
+	if err != nil {
+		return "", err
+	}
+	return string(buf[:n]), nil
 }
 
 func unmarkable(err error) bool {

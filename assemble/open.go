@@ -25,21 +25,24 @@ import (
 //
 // A receipted part file that was removed, replaced or has another size is
 // started over, and the logger told so. If it was cut and has its size again,
-// what was cut off is not held any more. What is not ours is never written to. If the target is
-// another folder of the same file system, the part file stays where it is until
-// Finish. The caller closes f.
+// what was cut off is not held any more. If its file system is away, that is a
+// DiskError, unless the target is another folder now. What is not ours is never
+// written to. If the target is another folder of the same file system, the part
+// file stays where it is until Finish. While f is open no other process can
+// open the same part file. The caller closes f.
 func Open(ctx context.Context, store *blockstore.Store, m *manifest.Manifest, t Target, cfg Config) (*File, error) {
 	if err := checkName(t); err != nil {
 		return nil, err
 	}
-	t, err := t.folder()
+	dir, err := filepath.Abs(t.Dir)
 	if err != nil {
 		return nil, err
 	}
-	f := newFile(store, m, t, cfg.withDefaults())
+	t.Dir = dir
+	f := newFile(store, m, t, cfg.withDefaults(store))
 	if err := f.open(ctx); err != nil {
-		err = errors.Join(err, f.closeHandles())
-		return nil, fmt.Errorf("open %s: %w", filepath.Join(t.Dir, t.Name), err)
+		err = errors.Join(explain(err, dir), f.closeHandles())
+		return nil, fmt.Errorf("open %s: %w", filepath.Join(dir, t.Name), err)
 	}
 	return f, nil
 }
@@ -47,6 +50,12 @@ func Open(ctx context.Context, store *blockstore.Store, m *manifest.Manifest, t 
 func (f *File) open(ctx context.Context) error {
 	receipt, err := f.receipt()
 	if err != nil {
+		return err
+	}
+	if err := f.checkMounted(receipt); err != nil {
+		return err
+	}
+	if err := makeFolder(f.disk, f.target.Dir); err != nil {
 		return err
 	}
 	if err := f.settle(ctx, receipt); err != nil {
@@ -78,7 +87,7 @@ func (f *File) receipt() (*blockstore.Receipt, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	return &r, err
+	return &r, f.indexError(err)
 }
 
 // settle finds the name that the video will have, and whether it is there
@@ -130,9 +139,9 @@ func (f *File) abandon(r *blockstore.Receipt) error {
 		return err
 	}
 	if part != nil {
-		err = errors.Join(os.Remove(r.Part), part.Close())
+		err = errors.Join(f.disk.Remove(r.Part), closeLocked(part))
 	}
-	return errors.Join(err, f.store.DropReceipt(f.video.CID()))
+	return errors.Join(err, f.dropReceipt())
 }
 
 // resume takes up the part file of a receipt. It returns false if there is
@@ -150,7 +159,7 @@ func (f *File) resume(r *blockstore.Receipt) (bool, error) {
 		return false, nil
 	}
 	f.part, f.partPath = part, r.Part
-	if moved, err := f.movedAway(*r); err != nil || moved {
+	if moved, err := f.movedAway(r); err != nil || moved {
 		return false, err
 	}
 	info, err := part.Stat()
@@ -172,7 +181,7 @@ func (f *File) restart(r *blockstore.Receipt, size int64) error {
 	if len(r.Masks) > 0 {
 		f.startOver(fmt.Sprintf("the part file has %d bytes instead of %d", size, f.video.Size()), r)
 	}
-	if err := f.part.Truncate(0); err != nil {
+	if err := f.disk.Truncate(f.part, 0); err != nil {
 		return err
 	}
 	return f.start()
@@ -180,16 +189,17 @@ func (f *File) restart(r *blockstore.Receipt, size int64) error {
 
 // movedAway removes the part file if the target is on another file system,
 // where no rename can bring it.
-func (f *File) movedAway(r blockstore.Receipt) (bool, error) {
+func (f *File) movedAway(r *blockstore.Receipt) (bool, error) {
 	info, err := os.Stat(f.target.Dir)
 	if err != nil {
 		return false, err
 	}
-	if blockstore.StampOf(info).Device == r.Device {
-		return false, nil
+	part, err := stampOf(f.part)
+	if err != nil || blockstore.StampOf(info).Device == part.Device {
+		return false, err
 	}
-	f.startOver("the destination is on another file system now", &r)
-	err = errors.Join(f.removePart(), f.part.Close())
+	f.startOver("the destination is on another file system now", r)
+	err = errors.Join(f.removePart(), closeLocked(f.part))
 	f.part, f.partPath = nil, ""
 	return true, err
 }

@@ -104,5 +104,5 @@ func (f *File) loadOutboard(block int) (manifest.Outboard, error) {
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(o) != manifest.OutboardLen(b.Len) {
 		return manifest.NewOutboard(b.Len), nil
 	}
-	return o, err
+	return o, f.indexError(err)
 }

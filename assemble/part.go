@@ -16,61 +16,90 @@ import (
 // and starts its receipt. The receipt comes before the space is taken: a crash
 // in between leaves an empty file and not a large one.
 func (f *File) create() error {
-	if !f.cfg.Sparse {
-		if err := f.checkSpace(f.video.Size()); err != nil {
-			return err
-		}
+	if err := f.checkSpace(f.video.Size()); err != nil {
+		return err
 	}
-	part, err := createExclusive(f.final)
+	part, err := f.createPart()
 	if err != nil {
 		return err
 	}
 	f.part, f.partPath = part, part.Name()
 	if err := f.start(); err != nil {
-		return errors.Join(err, f.removePart(), f.store.DropReceipt(f.video.CID()))
+		return errors.Join(err, f.removePart(), f.dropReceipt())
 	}
 	return nil
 }
 
-func createExclusive(final string) (*os.File, error) {
+// createPart makes a part file under the first free name, and locks it.
+func (f *File) createPart() (*os.File, error) {
 	for n := 1; n <= maxNumber; n++ {
-		path := filepath.Join(filepath.Dir(final), partName(filepath.Base(final), n))
-		part, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o644)
-		if !errors.Is(err, fs.ErrExist) {
-			return part, err
+		path := filepath.Join(filepath.Dir(f.final), partName(filepath.Base(f.final), n))
+		part, err := f.disk.Create(path)
+		if errors.Is(err, fs.ErrExist) {
+			if part = f.adopt(path); part == nil {
+				continue
+			}
+			return part, nil
 		}
+		if err != nil {
+			return nil, err
+		}
+		if err := lockNew(part); err != nil {
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), part.Close())
+		}
+		return part, nil
 	}
-	return nil, fmt.Errorf("%w: %s%s and the %d names after it", ErrExists, final, partSuffix, maxNumber-1)
+	return nil, fmt.Errorf("%w: %s%s and the %d names after it", ErrExists, f.final, partSuffix, maxNumber-1)
 }
 
-// start begins a receipt for the part file and takes the space for it.
+// adopt opens the empty part file of this video that a crash left before it had
+// a receipt. It returns nil for whatever else lies at path.
+func (f *File) adopt(path string) *os.File {
+	part, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil
+	}
+	info, err := part.Stat()
+	empty := err == nil && info.Mode().IsRegular() && info.Size() == 0
+	if empty && markOf(part) == f.video.CID().String() && lockNew(part) == nil {
+		return part
+	}
+	_ = part.Close() // nothing was written
+	return nil
+}
+
+// start begins a receipt for the part file and takes the space for it. The mark
+// is durable before: without it no receipt is honoured.
 func (f *File) start() error {
-	if err := setMark(f.part, f.video.CID().String()); err != nil {
+	if err := f.disk.Mark(f.part, f.video.CID().String()); err != nil {
+		return err
+	}
+	if err := f.disk.Sync(f.part); err != nil {
 		return err
 	}
 	id, err := stampOf(f.part)
 	if err != nil {
 		return err
 	}
-	if err := f.store.PutReceipt(f.video.CID(), f.partPath, f.final, id.Inode, id.Device); err != nil {
-		return indexError(err)
+	if err := f.index.PutReceipt(f.video.CID(), f.partPath, f.final, id.Inode, id.Device); err != nil {
+		return f.indexError(err)
 	}
 	if err := f.preallocate(); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(f.partPath))
+	return f.disk.SyncDir(filepath.Dir(f.partPath))
 }
 
-// preallocate gives the part file its size and, unless it is to be sparse, the
-// space that it does not have yet.
+// preallocate gives the part file its size and the space that it does not have
+// yet.
 func (f *File) preallocate() error {
 	size := f.video.Size()
 	info, err := f.part.Stat()
 	if err != nil {
 		return err
 	}
-	if f.cfg.Sparse || size == 0 {
-		return f.part.Truncate(size)
+	if size == 0 {
+		return f.disk.Truncate(f.part, 0)
 	}
 	need := size - max(allocated(info), f.held.Bytes())
 	if info.Size() == size && need <= 0 {
@@ -79,8 +108,8 @@ func (f *File) preallocate() error {
 	if err := f.checkSpace(need); err != nil {
 		return err
 	}
-	if err := allocate(f.part, size); err != nil {
-		return spaceError(err, f.target.Dir, need)
+	if err := f.disk.Allocate(f.part, size); err != nil {
+		return f.spaceError(err, need)
 	}
 	return f.noteSpace()
 }
@@ -101,8 +130,11 @@ func (f *File) ownPart(r blockstore.Receipt) (part *os.File, reason string, err 
 	if err != nil {
 		return nil, "", errors.Join(err, part.Close())
 	}
-	if !isReceipted(stamp, r) || !hasMark(part, r.Video.String()) {
+	if !isReceipted(stamp, r) && !isRemounted(part, stamp, r) || !hasMark(part, r.Video.String()) {
 		return nil, "the part file was replaced", part.Close()
+	}
+	if err := lockPart(part); err != nil {
+		return nil, "", errors.Join(err, part.Close())
 	}
 	return part, "", nil
 }
@@ -110,6 +142,13 @@ func (f *File) ownPart(r blockstore.Receipt) (part *os.File, reason string, err 
 // isReceipted tells whether the stamp is of the file that the receipt speaks of.
 func isReceipted(s blockstore.Stamp, r blockstore.Receipt) bool {
 	return s.Inode == r.Inode && s.Device == r.Device
+}
+
+// isRemounted tells whether a part file is the receipt's on a file system that
+// has another device number since it was mounted again. Then only the mark
+// proves it.
+func isRemounted(part *os.File, s blockstore.Stamp, r blockstore.Receipt) bool {
+	return s.Inode == r.Inode && markOf(part) == r.Video.String()
 }
 
 // checkPart returns ErrPartLost unless the part's path still leads to it.
@@ -137,7 +176,7 @@ func (f *File) removePart() error {
 	if err != nil {
 		return err
 	}
-	return os.Remove(f.partPath)
+	return f.disk.Remove(f.partPath)
 }
 
 // stampOf is the stamp of an open regular file.

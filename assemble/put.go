@@ -28,7 +28,8 @@ type claim struct {
 // already is not looked at. While another call writes the same piece, Put waits
 // for it. Data that is aligned to 4096 bytes in memory is written past the page
 // cache where that is possible. Errors: ErrNoSpace, after which the same Put
-// may be tried again; ErrPartLost; what the system says of the part file.
+// may be tried again; ErrPartLost; a DiskError, or what else the system says of
+// the part file.
 func (f *File) Put(ctx context.Context, block, piece int, data, proof []byte) error {
 	_, err := f.put(ctx, block, piece, data, proof)
 	return err
@@ -138,21 +139,20 @@ func (f *File) giveUp(c *claim) {
 func (f *File) write(b manifest.Block, piece int, data []byte) error {
 	offset := b.Offset + int64(piece)*manifest.PieceSize
 	if f.direct != nil && !f.noDirect.Load() && aligned(data) {
-		_, err := f.direct.WriteAt(data, offset)
+		err := f.disk.Write(f.direct, data, offset)
 		if err == nil || !directRefused(err) {
 			return f.writeError(err)
 		}
 		f.noDirect.Store(true)
 	}
-	_, err := f.part.WriteAt(data, offset)
-	return f.writeError(err)
+	return f.writeError(f.disk.Write(f.part, data, offset))
 }
 
 func (f *File) writeError(err error) error {
 	if err == nil {
 		return nil
 	}
-	return spaceError(err, f.target.Dir, f.missing())
+	return explain(f.spaceError(err, f.missing()), f.target.Dir)
 }
 
 func (f *File) missing() int64 {

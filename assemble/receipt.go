@@ -70,9 +70,9 @@ func (f *File) commit() error {
 	if err := f.flush(); err != nil {
 		return f.lose(err)
 	}
-	if err := f.store.CommitReceipt(f.video.CID(), pending.updates); err != nil {
+	if err := f.index.CommitReceipt(f.video.CID(), pending.updates); err != nil {
 		f.putBack(pending)
-		return indexError(err)
+		return f.indexError(err)
 	}
 	for _, t := range pending.trees {
 		f.trees.release(t)
@@ -84,8 +84,8 @@ func (f *File) flush() error {
 	if err := f.checkPart(); err != nil {
 		return err
 	}
-	if err := flushData(f.part); err != nil {
-		return spaceError(err, f.target.Dir, f.missing())
+	if err := f.disk.Flush(f.part); err != nil {
+		return f.spaceError(err, f.missing())
 	}
 	return f.checkUncut()
 }
@@ -135,8 +135,8 @@ func (f *File) lose(err error) error {
 	if !errors.Is(err, ErrPartLost) {
 		err = fmt.Errorf("%w: %w", ErrPartLost, err)
 	}
-	f.lost = err
-	return err
+	f.lost = explain(err, f.target.Dir)
+	return f.lost
 }
 
 func (f *File) failure() error {
@@ -145,10 +145,13 @@ func (f *File) failure() error {
 	return f.lost
 }
 
-// indexError marks an index that has no room; its text names the folder.
-func indexError(err error) error {
+func (f *File) dropReceipt() error { return f.indexError(f.index.DropReceipt(f.video.CID())) }
+
+// indexError marks an index that has no room, or whose disk is in trouble; its
+// text names the index's folder.
+func (f *File) indexError(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
 	}
-	return err
+	return explain(err, f.store.Dir())
 }

@@ -17,7 +17,7 @@ func (l *filler) share(b manifest.Block, src *os.File, offset int64, nodes manif
 		return nil
 	}
 	defer l.f.giveUp(c)
-	if !l.f.cfg.Sparse && hasHole(src, offset, b.Len) {
+	if hasHole(src, offset, b.Len) {
 		return nil // holes would come too and take away space that the part file has
 	}
 	if l.f.copyInKernel(b, src, offset) != nil {
@@ -42,9 +42,9 @@ func (l *filler) share(b manifest.Block, src *os.File, offset int64, nodes manif
 // reading, checking and writing directly, so that is only for file systems
 // that refuse direct writes.
 func (f *File) copyInKernel(b manifest.Block, src *os.File, offset int64) error {
-	err := reflink(f.part, b.Offset, src, offset, b.Len)
+	err := f.disk.Share(f.part, b.Offset, src, offset, b.Len)
 	if err != nil && (f.direct == nil || f.noDirect.Load()) {
-		err = copyRange(f.part, b.Offset, src, offset, b.Len)
+		err = f.disk.Copy(f.part, b.Offset, src, offset, b.Len)
 	}
 	return err
 }

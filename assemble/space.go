@@ -23,13 +23,15 @@ const (
 // new Open, goes on.
 var ErrNoSpace = errors.New("not enough space")
 
+const spaceRemedy = "make room or choose another folder"
+
 // checkSpace is checkSpace of the video's folder.
 func (f *File) checkSpace(need int64) error {
 	reserve := f.cfg.Reserve
 	if reserve == 0 && sameDevice(f.target.Dir, f.store.Dir()) {
 		reserve = maxReserve
 	}
-	return checkSpace(f.target.Dir, need, reserve)
+	return checkSpace(f.disk, f.target.Dir, need, reserve)
 }
 
 // sameDevice tells whether two folders are known to lie on one file system.
@@ -41,8 +43,8 @@ func sameDevice(a, b string) bool {
 
 // checkSpace returns ErrNoSpace unless the folder's file system has need bytes
 // and the reserve free.
-func checkSpace(dir string, need, reserve int64) error {
-	free, total, err := freeSpace(dir)
+func checkSpace(d disk, dir string, need, reserve int64) error {
+	free, total, err := d.Free(dir)
 	if err != nil {
 		return fmt.Errorf("free space of %s: %w", dir, err)
 	}
@@ -51,20 +53,24 @@ func checkSpace(dir string, need, reserve int64) error {
 	}
 	reserve = max(reserve, 0)
 	if need > 0 && free-reserve < need {
-		return fmt.Errorf("%w in %s: %d bytes needed and %d kept in reserve, %d free", ErrNoSpace, dir, need, reserve, free)
+		return fmt.Errorf("%w in %s: %d bytes needed and %d kept in reserve, %d free; %s", ErrNoSpace, dir, need, reserve, free, spaceRemedy)
 	}
 	return nil
 }
 
+func (f *File) spaceError(err error, need int64) error {
+	return spaceError(f.disk, err, f.target.Dir, need)
+}
+
 // spaceError turns a full disk or quota, met while writing in dir with need
 // bytes to come, into ErrNoSpace. Other errors name their file already.
-func spaceError(err error, dir string, need int64) error {
+func spaceError(d disk, err error, dir string, need int64) error {
 	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
 		return err
 	}
-	free, _, statErr := freeSpace(dir)
+	free, _, statErr := d.Free(dir)
 	if statErr != nil {
-		return fmt.Errorf("%w in %s: %d bytes needed: %w", ErrNoSpace, dir, need, err)
+		return fmt.Errorf("%w in %s: %d bytes needed; %s: %w", ErrNoSpace, dir, need, spaceRemedy, err)
 	}
-	return fmt.Errorf("%w in %s: %d bytes needed, %d free: %w", ErrNoSpace, dir, need, free, err)
+	return fmt.Errorf("%w in %s: %d bytes needed, %d free; %s: %w", ErrNoSpace, dir, need, free, spaceRemedy, err)
 }

@@ -3,7 +3,6 @@ package assemble_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -69,7 +68,7 @@ func TestFullDiskAtOpen(t *testing.T) {
 func TestFullDiskAtPut(t *testing.T) {
 	t.Parallel()
 	store, s, dir := newStore(t), small(), mountTmpfs(t, 20)
-	target, cfg := assemble.Target{Dir: dir, Name: "a"}, assemble.Config{Sparse: true}
+	target, cfg := assemble.Target{Dir: dir, Name: "a"}, assemble.WithDisk(assemble.Config{}, noAllocation{})
 	f := openFile(t, store, s, target, cfg)
 	refs := s.pieces()
 	var err error
@@ -237,28 +236,6 @@ func TestFillLocalSharesSpace(t *testing.T) {
 			}
 		})
 	}
-}
-
-// mountImage mounts a new file system in a file, or skips the test.
-func mountImage(t *testing.T, kind string) string {
-	t.Helper()
-	mkfs, err := exec.LookPath("mkfs." + kind)
-	if err != nil {
-		t.Skipf("mkfs.%s is not installed", kind)
-	}
-	base := t.TempDir()
-	image, dir := filepath.Join(base, "image"), filepath.Join(base, "mnt")
-	check(t, os.WriteFile(image, nil, 0o600))
-	check(t, os.Truncate(image, 400<<20))
-	check(t, os.Mkdir(dir, 0o755))
-	if out, err := exec.Command(mkfs, image).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v: %s", mkfs, err, out)
-	}
-	if out, err := exec.Command("mount", "-o", "loop", image, dir).CombinedOutput(); err != nil {
-		t.Skipf("mounting is not possible here: %v: %s", err, out)
-	}
-	t.Cleanup(func() { check(t, exec.Command("umount", dir).Run()) })
-	return dir
 }
 
 // firstExtent is where the first byte of a file lies on its disk.

@@ -1,0 +1,182 @@
+package assemble_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vidsync/vidsync/assemble"
+	"github.com/vidsync/vidsync/blockstore"
+)
+
+// killEnv names the work of a child, the step at which it kills itself, and the
+// how manieth of these: "fetch/before write/2".
+const killEnv = "VIDSYNC_TEST_KILL"
+
+// fetchSteps are the steps of a fetch into a new folder, with which of them a
+// child is killed at.
+var fetchSteps = map[string][]int{
+	"mkdir":          {1, 2},
+	"create":         {1},
+	"mark":           {1},
+	"sync":           {1, 2, 3}, // the empty part file, the whole one, the one without a mark
+	"put receipt":    {1},
+	"allocate":       {1},
+	"sync dir":       {1, 2, 3, 4, 5}, // above each new folder, of the part, of the final name, of the old name
+	"write":          {1, 5},
+	"flush":          {1},
+	"commit receipt": {1},
+	"rename":         {1},
+	"unmark":         {1},
+	"finish":         {1},
+}
+
+// copySteps are those of CopyIn.
+var copySteps = map[string][]int{"mkdir": {1}, "create": {1}, "copy": {1}, "sync": {1}, "rename": {1}, "sync dir": {3}}
+
+// eachStep runs test before and after every step.
+func eachStep(t *testing.T, steps map[string][]int, test func(t *testing.T, point string)) {
+	for step, times := range steps {
+		for _, n := range times {
+			for _, when := range []string{"before", "after"} {
+				point := fmt.Sprintf("%s %s/%d", when, step, n)
+				t.Run(strings.ReplaceAll(point, "/", " "), func(t *testing.T) { test(t, point) })
+			}
+		}
+	}
+}
+
+// teller says every step on the standard output.
+func teller() func(step string) error {
+	return func(step string) error {
+		_, err := os.Stdout.WriteString(step + "\n")
+		return err
+	}
+}
+
+// killer kills this process at the point that a test asked for.
+func killer(point string) (func(step string) error, error) {
+	want, times, _ := strings.Cut(point, "/")
+	left, err := strconv.Atoi(times)
+	if err != nil {
+		return nil, err
+	}
+	turn := make(chan struct{}, 1) // one step at a time
+	return func(step string) error {
+		turn <- struct{}{}
+		defer func() { <-turn }()
+		if step != want {
+			return nil
+		}
+		if left--; left == 0 {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			time.Sleep(time.Minute)
+		}
+		return nil
+	}, nil
+}
+
+// killChild does the work in dir that a test asked for and dies of it.
+func killChild(dir, order string) error {
+	if order == "handles" {
+		return handlesChild(dir)
+	}
+	work, point, _ := strings.Cut(order, "/")
+	at, err := teller(), error(nil)
+	if point != "" {
+		at, err = killer(point)
+	}
+	if err != nil {
+		return err
+	}
+	step := &stepper{Disk: assemble.SystemDisk{}, at: at}
+	if work == "copy" {
+		_, err := assemble.CopyInBy(context.Background(), step, filepath.Join(dir, "v.mp4"), filepath.Join(dir, "new", "folder"))
+		return err
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "v.mp4"))
+	if err != nil {
+		return err
+	}
+	s, err := newSample(data)
+	if err != nil {
+		return err
+	}
+	store, err := blockstore.Open(filepath.Join(dir, "index"), blockstore.Config{})
+	if err != nil {
+		return err
+	}
+	step.index = store
+	r := &trial{s: s, rng: rand.New(rand.NewPCG(1, 1)), target: killTarget(dir)}
+	return errors.Join(r.run(store, step.config(assemble.Config{ReceiptBytes: 1 << 20})), store.Close())
+}
+
+func killTarget(dir string) assemble.Target {
+	return assemble.Target{Dir: filepath.Join(dir, "new", "folder"), Name: "v.mp4"}
+}
+
+// runToDeath has a child work on the tiny video in dir until the point.
+func runToDeath(t *testing.T, dir, order string) {
+	t.Helper()
+	check(t, os.WriteFile(filepath.Join(dir, "v.mp4"), tiny().data, 0o644))
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childEnv+"="+dir, killEnv+"="+order)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	err := cmd.Run()
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok || exit.Exited() {
+		t.Fatalf("child was not killed: %v: %s", err, &stderr)
+	}
+}
+
+// Killed before and after every step of a fetch: what receipts claim is right
+// and not asked again, nothing unfinished has the final name, and the next run
+// brings the video.
+func TestKillAtEveryStep(t *testing.T) {
+	t.Parallel()
+	eachStep(t, fetchSteps, func(t *testing.T, point string) {
+		t.Parallel()
+		dir := t.TempDir()
+		runToDeath(t, dir, "fetch/"+point)
+		r := &trial{
+			t: t, s: tiny(), rng: rand.New(rand.NewPCG(1, 2)),
+			base: dir, index: filepath.Join(dir, "index"), target: killTarget(dir),
+		}
+		r.verify(false)
+		store := openIndex(t, r.index)
+		check(t, errors.Join(r.run(store, assemble.Config{}), store.Close()))
+		r.verify(true)
+	})
+}
+
+// Killed before and after every step of a copy: the next one removes what is
+// left and copies.
+func TestCopyInKilledAtEveryStep(t *testing.T) {
+	t.Parallel()
+	eachStep(t, copySteps, func(t *testing.T, point string) {
+		t.Parallel()
+		dir := t.TempDir()
+		runToDeath(t, dir, "copy/"+point)
+		there := filepath.Join(dir, "new", "folder")
+		path, err := assemble.CopyIn(t.Context(), filepath.Join(dir, "v.mp4"), there)
+		check(t, err)
+		wantFile(t, path, tiny().data)
+		if filepath.Base(path) == "v (2).mp4" {
+			wantFile(t, filepath.Join(there, "v.mp4"), tiny().data)
+			wantNames(t, there, "v (2).mp4", "v.mp4")
+			return
+		}
+		wantNames(t, there, "v.mp4")
+	})
+}
