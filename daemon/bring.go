@@ -225,7 +225,7 @@ func (n *Node) collect(ctx context.Context, f *fetch, file *assemble.File, m *ma
 			return err
 		}
 		have, _ := file.Holdings()
-		x := exchange.New(m.Size(), have, file, exchange.Config{MaxInFlight: maxInFlight, Logger: n.log, OnBad: n.onBad(f.providers, m)})
+		x := exchange.New(m.Size(), have, file, exchange.Config{Self: n.self.String(), MaxInFlight: maxInFlight, Logger: n.log, OnBad: n.onBad(f.providers, m)})
 		f.x.Store(x)
 		f.task.setReport(func() api.Progress { return f.progress(m, "fetching") })
 		g.Go(func() error { return tellHave(committing, file, x) })

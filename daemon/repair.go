@@ -89,7 +89,7 @@ func (n *Node) readAgain(ctx context.Context, file *os.File, v blockstore.Video,
 func (n *Node) bringPieces(ctx context.Context, net *network, m *manifest.Manifest, have *manifest.Holdings, sink exchange.Sink) error {
 	p := newProviders(net, n.trust, m.CID(), n.log)
 	p.know(m)
-	x := exchange.New(m.Size(), have, sink, exchange.Config{MaxInFlight: maxInFlight, Logger: n.log, OnBad: n.onBad(p, m)})
+	x := exchange.New(m.Size(), have, sink, exchange.Config{Self: n.self.String(), MaxInFlight: maxInFlight, Logger: n.log, OnBad: n.onBad(p, m)})
 	g, ctx := errgroup.WithContext(ctx)
 	looking, stop := context.WithCancel(ctx)
 	g.Go(func() error { return p.lookUntil(looking) })

@@ -36,22 +36,32 @@ type index struct {
 	point   int  // block where somebody reads
 	reading bool // somebody asked for point, it is not just the beginning
 	random  *rand.Rand
+	self    uint64 // what this node draws lots with
 }
 
 // holder is what one peer has.
 type holder struct {
+	seed     uint64 // that it draws lots with
 	holdings *manifest.Holdings
 	useful   blockSet // blocks of which it holds a wanted piece
 	begun    int      // block that was last picked for it
+	reached  int      // block from which on lots are compared for it
+	denied   bool     // it announced a piece and had not got it
+
+	claims, passed int // used by surplus
 }
+
+// fetching tells whether it lacks something and can be taken at its word.
+func (h *holder) fetching() bool { return !h.denied && !h.holdings.Complete() }
 
 func (h *holder) holds(p piece) bool { return h.holdings.Has(p.block, p.index) }
 
-func newIndex(size int64, have *manifest.Holdings) *index {
+func newIndex(size int64, have *manifest.Holdings, self string) *index {
 	blocks := have.NumBlocks()
 	ix := &index{
 		size:   size,
 		blocks: blocks,
+		self:   seedOf(self),
 		have:   have,
 		taken:  make([]uint32, blocks),
 		open:   newBlockSet(blocks),
@@ -101,8 +111,8 @@ func (ix *index) add(p piece) {
 }
 
 // join adds a holder that has nothing yet.
-func (ix *index) join() *holder {
-	h := &holder{holdings: manifest.NewHoldings(ix.size), useful: newBlockSet(ix.blocks)}
+func (ix *index) join(id string) *holder {
+	h := &holder{seed: seedOf(id), holdings: manifest.NewHoldings(ix.size), useful: newBlockSet(ix.blocks)}
 	ix.holders = append(ix.holders, h)
 	ix.partial++
 	return h

@@ -43,3 +43,13 @@ func nextCommon(a, b *blockSet, from, to int) int {
 	}
 	return -1
 }
+
+// last returns the last block of the set below to, or -1.
+func (s *blockSet) last(to int) int {
+	for b := to - 1; b >= 0; b = b/64*64 - 1 {
+		if word := s.words[b/64] << (63 - b%64); word != 0 {
+			return b - bits.LeadingZeros64(word)
+		}
+	}
+	return -1
+}

@@ -9,13 +9,14 @@
 // answers the questions that this rule raises:
 //
 //	which piece?                    picker.go, over the index in availability.go
+//	which of a shared source?       lots.go and, when those are taken, leftover.go
 //	how much may a peer owe?        peer.go, from what rate.go measures
 //	what if it says nothing?        stall.go
 //	what if it is the last one?     endgame.go
 //	what becomes of a request?      request.go
 //
 // All state is guarded by one mutex. It is held for a decision, never while a
-// peer or the sink works. A decision costs a few microseconds however large the
+// peer or the sink works. A decision costs some microseconds however large the
 // video is, because blocks are indexed in bitmaps (blockset.go).
 package exchange
 
@@ -56,6 +57,11 @@ type Sink interface {
 
 // Config tunes an Exchange. Its zero value is valid to use.
 type Config struct {
+	// Self is the ID by which other nodes know this one as a Peer. Fetchers
+	// that see each other share out what they ask of a source by their IDs.
+	// Empty means that this one picks at random; pieces are then sent to
+	// several that need be sent only once.
+	Self string
 	// MaxInFlight bounds the bytes asked for, or received and not yet in the
 	// sink, over all peers. 0 means 128 MiB; the least is one piece.
 	MaxInFlight int64
@@ -69,10 +75,7 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.MaxInFlight == 0 {
-		c.MaxInFlight = defaultMaxInFlight
-	}
-	c.MaxInFlight = max(c.MaxInFlight, manifest.PieceSize)
+	c.MaxInFlight = boundInFlight(c.MaxInFlight)
 	if c.Writers <= 0 {
 		c.Writers = defaultWriters
 	}
@@ -85,6 +88,14 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// boundInFlight is what is made of a Config.MaxInFlight.
+func boundInFlight(bytes int64) int64 {
+	if bytes == 0 {
+		bytes = defaultMaxInFlight
+	}
+	return max(bytes, manifest.PieceSize)
+}
+
 // Exchange fetches what is missing of one video. Run it once.
 type Exchange struct {
 	sink    Sink
@@ -94,7 +105,7 @@ type Exchange struct {
 	ended   chan struct{} // closed by end
 	group   sync.WaitGroup
 
-	mu         sync.Mutex // guards all below; never held over Get, Put, OnBad or Logger
+	mu         sync.Mutex // guards all below and cfg.MaxInFlight; never held over Get, Put, OnBad or Logger
 	index      *index
 	peers      []*peer            // those whose Run runs, but for banned ones
 	records    map[string]*record // of every peer ID ever seen
@@ -121,7 +132,7 @@ func New(size int64, have *manifest.Holdings, sink Sink, cfg Config) *Exchange {
 		writers:    make(chan struct{}, cfg.Writers),
 		learned:    make(chan struct{}, 1),
 		ended:      make(chan struct{}),
-		index:      newIndex(size, have.Clone()),
+		index:      newIndex(size, have.Clone(), cfg.Self),
 		records:    make(map[string]*record),
 		successors: make(map[string]Peer),
 		flights:    make(map[piece]*flight),
@@ -186,6 +197,19 @@ func (x *Exchange) Prioritise(block int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.index.readFrom(block)
+	if len(x.flights) == 0 {
+		x.schedule(time.Now())
+	}
+}
+
+// SetMaxInFlight changes Config.MaxInFlight, with the same meaning and bounds.
+// A lower limit cancels nothing: nothing more is asked for until there is room.
+// It may be called at any time.
+func (x *Exchange) SetMaxInFlight(bytes int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.cfg.MaxInFlight = boundInFlight(bytes)
+	x.schedule(time.Now())
 }
 
 func (x *Exchange) noMorePeers() {

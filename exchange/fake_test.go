@@ -15,6 +15,9 @@ import (
 
 const mib = 1 << 20
 
+// changesEvery is how long a peer keeps changes to tell them together.
+const changesEvery = 200 * time.Millisecond
+
 var (
 	zeros    = make([]byte, manifest.PieceSize)
 	good     = []byte("proof")
@@ -112,7 +115,7 @@ func (p *fakePeer) Run(ctx context.Context, update func(block int, mask uint32))
 		last = now
 		select {
 		case <-changed:
-			if err := sleep(ctx, 100*time.Millisecond); err != nil { // gather a few
+			if err := sleep(ctx, changesEvery); err != nil { // gather a few
 				return err
 			}
 		case <-ctx.Done():

@@ -15,13 +15,13 @@ import (
 func TestIndex(t *testing.T) {
 	const size = 150*manifest.BlockSize + 5*manifest.PieceSize + 1
 	r := rand.New(rand.NewPCG(1, 2))
-	ix := newIndex(size, manifest.NewHoldings(size))
+	ix := newIndex(size, manifest.NewHoldings(size), "self")
 	for i := range 20_000 {
 		at := piece{r.IntN(ix.blocks), 0}
 		at.index = r.IntN(bits.Len32(ix.have.FullMask(at.block)))
 		switch n := r.IntN(100); {
 		case n == 0 && len(ix.holders) < 8:
-			ix.join()
+			ix.join("peer")
 		case n == 1 && len(ix.holders) > 0:
 			ix.leave(ix.holders[r.IntN(len(ix.holders))])
 		case n < 40 && len(ix.holders) > 0:
@@ -85,8 +85,8 @@ func countHolders(ix *index, at piece) (n int) {
 // TestPickRarest sees the piece with the fewest holders picked, wherever it is.
 func TestPickRarest(t *testing.T) {
 	const size = 300 * manifest.BlockSize
-	ix := newIndex(size, manifest.NewHoldings(size))
-	source, other := ix.join(), ix.join()
+	ix := newIndex(size, manifest.NewHoldings(size), "self")
+	source, other := ix.join("peer"), ix.join("peer")
 	for b := range ix.blocks {
 		ix.learn(source, b, ^uint32(0))
 		ix.learn(other, b, ^uint32(0))
@@ -108,9 +108,9 @@ func TestPickSpreads(t *testing.T) {
 	const size, fetchers = 200 * manifest.BlockSize, 8
 	picked := make(map[piece]int)
 	for range fetchers {
-		ix := newIndex(size, firstHeld(size))
-		source := ix.join()
-		ix.join() // another fetcher
+		ix := newIndex(size, firstHeld(size), "self")
+		source := ix.join("peer")
+		ix.join("peer") // another fetcher
 		for b := range ix.blocks {
 			ix.learn(source, b, ^uint32(0))
 		}
@@ -156,6 +156,11 @@ func TestBlockSet(t *testing.T) {
 	for _, test := range tests {
 		if got := s.next(test.from, test.to); got != test.want {
 			t.Errorf("next(%d, %d) = %d, want %d", test.from, test.to, got, test.want)
+		}
+	}
+	for to, want := range map[int]int{200: 199, 199: 130, 130: 63, 64: 63, 63: 0, 1: 0, 0: -1} {
+		if got := s.last(to); got != want {
+			t.Errorf("last(%d) = %d, want %d", to, got, want)
 		}
 	}
 }
@@ -216,7 +221,7 @@ func BenchmarkScheduling(b *testing.B) {
 func benchExchange(size int64, peers, fetching int) *Exchange {
 	x := New(size, nil, nil, Config{})
 	for i := range peers {
-		p := &peer{holder: x.index.join(), record: &record{}, start: func(r *request) { r.cancel = func() {} }}
+		p := &peer{holder: x.index.join(fmt.Sprint("peer", i)), record: &record{}, start: func(r *request) { r.cancel = func() {} }}
 		for b := range x.index.blocks {
 			switch {
 			case i >= fetching:

@@ -7,8 +7,13 @@ import (
 	"time"
 )
 
-// quantum is how much a link sends for one client before it turns to the next.
-const quantum = 256 << 10
+const (
+	// quantum is how much a link sends for one client before it turns to the next.
+	quantum = 256 << 10
+	// buffered is how much of a client's queue lies in the kernel, from where
+	// nothing comes back.
+	buffered = 512 << 10
+)
 
 // link is an uplink that several clients share: bytes leave at a fixed rate,
 // the clients take turns, and each is served in the order of its requests.
@@ -41,8 +46,8 @@ func (l *link) newClient() *client {
 	return c
 }
 
-// send returns when n bytes have left for c, or with ctx's error; then what is
-// still queued is dropped.
+// send returns when n bytes have left for c, or with ctx's error; then they are
+// dropped if they are still far back in the queue.
 func (l *link) send(ctx context.Context, c *client, n int64) error {
 	t := &transfer{left: n, sent: make(chan struct{})}
 	l.mu.Lock()
@@ -55,7 +60,9 @@ func (l *link) send(ctx context.Context, c *client, n int64) error {
 	case <-ctx.Done():
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		c.queue = slices.DeleteFunc(c.queue, func(other *transfer) bool { return other == t })
+		if c.ahead(t) >= buffered {
+			c.remove(t)
+		}
 		return ctx.Err()
 	}
 }
@@ -83,7 +90,7 @@ func (l *link) nudge() {
 
 // run moves bytes until ctx ends.
 func (l *link) run(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
 		c, t, n := l.next()
 		if t == nil {
 			select {
@@ -121,7 +128,22 @@ func (l *link) moved(c *client, t *transfer, n int64) {
 	l.sent += n
 	t.left -= n
 	if t.left == 0 {
-		c.queue = slices.DeleteFunc(c.queue, func(other *transfer) bool { return other == t })
+		c.remove(t)
 		close(t.sent)
 	}
+}
+
+// ahead is how many bytes are sent before t.
+func (c *client) ahead(t *transfer) (n int64) {
+	for _, other := range c.queue {
+		if other == t {
+			break
+		}
+		n += other.left
+	}
+	return n
+}
+
+func (c *client) remove(t *transfer) {
+	c.queue = slices.DeleteFunc(c.queue, func(other *transfer) bool { return other == t })
 }

@@ -53,6 +53,10 @@ type peer struct {
 	quickest time.Duration // shortest time from asking for a piece to having it
 	heard    time.Time     // last delivery or, if later, when it began to owe
 
+	passedOver bool          // in this round of asking
+	yieldSince time.Time     // since when it is left to other fetchers; zero: it is not
+	yielded    time.Duration // how long it was before that
+
 	pausedUntil time.Time
 	strikes     int // failures since its last good piece
 	denials     int // pieces that it announced and had not got
@@ -132,7 +136,7 @@ func (x *Exchange) admit(ctx context.Context, remote Peer) {
 // welcome starts the peer's Run.
 func (x *Exchange) welcome(ctx context.Context, remote Peer, r *record) {
 	peerCtx, leave := context.WithCancel(ctx)
-	p := &peer{remote: remote, holder: x.index.join(), record: r, leave: leave}
+	p := &peer{remote: remote, holder: x.index.join(r.id), record: r, leave: leave}
 	p.start = func(r *request) {
 		requestCtx, cancel := context.WithCancel(peerCtx)
 		r.cancel = cancel
@@ -155,9 +159,20 @@ func (x *Exchange) update(p *peer, block int, mask uint32) {
 		return
 	}
 	x.index.learn(p.holder, block, mask)
+	x.startReading(p, block)
 	select {
 	case x.learned <- struct{}{}:
 	default: // Run has been told and has not looked yet
+	}
+}
+
+// startReading asks p for the first piece of all if somebody reads in that block,
+// who need not wait until more is known of other peers.
+func (x *Exchange) startReading(p *peer, block int) {
+	from, to := x.index.head()
+	reads := x.index.reading && from == block && p.holder.useful.next(from, to) == from
+	if now := time.Now(); reads && len(x.flights) == 0 && !x.over && x.hasMemory() && p.ready(now) {
+		x.ask(p, x.index.lowest(p.holder, block), now)
 	}
 }
 

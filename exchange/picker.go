@@ -15,9 +15,10 @@ const headBlocks = 2
 // be needed by the time it is done.
 //
 // When some peers are fetching too, the head comes first and then the rarest
-// block, ties at random: fetchers that share a source thus take different
-// pieces and trade them. For the same reason the head itself is taken in
-// strict order only if somebody is known to read there.
+// block, ties at random, so that fetchers hold different pieces and can trade
+// them. For the same reason the head itself is taken in strict order only if
+// somebody is known to read there. Sources that fetchers share come to this
+// only when lots.go and leftover.go have no better choice.
 func (ix *index) pick(h *holder, lead int) piece {
 	if ix.partial == 0 {
 		return ix.lowest(h, ix.following(h, lead))

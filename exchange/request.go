@@ -119,6 +119,7 @@ func (x *Exchange) failed(r *request, err error) {
 
 // forget records that a peer has not got a piece that it said it had.
 func (x *Exchange) forget(p *peer, at piece, now time.Time) {
+	p.holder.denied = true
 	x.index.learn(p.holder, at.block, p.holder.holdings.Mask(at.block)&^at.mask())
 	if p.denials++; p.denials%denialsPerStrike == 0 {
 		p.strike(now)
