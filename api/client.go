@@ -129,6 +129,11 @@ func (c *Client) Ticket(ctx context.Context, req TicketRequest) (Ticket, error) 
 	return call[Ticket](ctx, c, http.MethodPost, "/v1/tickets", req)
 }
 
+// Revoke takes tickets back.
+func (c *Client) Revoke(ctx context.Context, ref string) (Revoked, error) {
+	return call[Revoked](ctx, c, http.MethodPost, "/v1/revocations", revocation{Ref: ref})
+}
+
 // Peers lists trusted and connected peers.
 func (c *Client) Peers(ctx context.Context) ([]Peer, error) {
 	list, err := call[peerList](ctx, c, http.MethodGet, "/v1/peers", nil)
@@ -178,6 +183,11 @@ func (c *Client) Jobs(ctx context.Context) ([]Job, error) {
 func (c *Client) Doctor(ctx context.Context) ([]Check, error) {
 	list, err := call[checkList](ctx, c, http.MethodGet, "/v1/doctor", nil)
 	return list.Checks, err
+}
+
+// Limit changes the daemon's limits.
+func (c *Client) Limit(ctx context.Context, req LimitRequest) (Limits, error) {
+	return call[Limits](ctx, c, http.MethodPatch, "/v1/limits", req)
 }
 
 // Cat writes the verified bytes of a range to w. What was written before an

@@ -81,6 +81,9 @@ func (n *fakeNode) Fetch(ctx context.Context, req api.FetchRequest, emit func(ap
 func (n *fakeNode) Ticket(_ context.Context, req api.TicketRequest) (api.Ticket, error) {
 	return reply[api.Ticket](n, req)
 }
+func (n *fakeNode) Revoke(_ context.Context, ref string) (api.Revoked, error) {
+	return reply[api.Revoked](n, ref)
+}
 func (n *fakeNode) Peers(context.Context) ([]api.Peer, error) { return reply[[]api.Peer](n, "Peers") }
 func (n *fakeNode) AddPeer(_ context.Context, req api.AddPeerRequest) (api.Peer, error) {
 	return reply[api.Peer](n, req)
@@ -98,6 +101,9 @@ func (n *fakeNode) Status(context.Context) (api.Status, error) { return reply[ap
 func (n *fakeNode) Jobs(context.Context) ([]api.Job, error)    { return reply[[]api.Job](n, "Jobs") }
 func (n *fakeNode) Doctor(context.Context) ([]api.Check, error) {
 	return reply[[]api.Check](n, "Doctor")
+}
+func (n *fakeNode) Limit(_ context.Context, req api.LimitRequest) (api.Limits, error) {
+	return reply[api.Limits](n, req)
 }
 func (n *fakeNode) Cat(ctx context.Context, req api.CatRequest, w io.Writer) error {
 	return n.replyBytes(ctx, req, w)

@@ -212,7 +212,7 @@ func TestOpenAPI(t *testing.T) {
 		"get-content get /v1/videos/{ref}/content", "get-health get /v1/health", "get-id get /v1/id",
 		"get-status get /v1/status", "get-transcript get /v1/videos/{ref}/transcript", "get-video get /v1/videos/{ref}",
 		"list-jobs get /v1/jobs", "list-peers get /v1/peers", "list-videos get /v1/videos",
-		"remove-peer delete /v1/peers/{ref}", "remove-video delete /v1/videos/{ref}", "run-doctor get /v1/doctor",
+		"remove-peer delete /v1/peers/{ref}", "remove-video delete /v1/videos/{ref}", "revoke-tickets post /v1/revocations", "run-doctor get /v1/doctor", "set-limits patch /v1/limits",
 		"transcribe-video post /v1/transcriptions", "verify-videos post /v1/verifications",
 	}
 	if !reflect.DeepEqual(got, want) {

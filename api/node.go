@@ -29,6 +29,9 @@ type Node interface {
 	Fetch(ctx context.Context, req FetchRequest, emit func(Progress)) (FetchResult, error)
 	// Ticket makes a ticket for a video that is here.
 	Ticket(ctx context.Context, req TicketRequest) (Ticket, error)
+	// Revoke takes back a ticket of this node, or every one that it has signed
+	// for a video so far. ref is the ticket, or the video.
+	Revoke(ctx context.Context, ref string) (Revoked, error)
 
 	Peers(ctx context.Context) ([]Peer, error)
 	AddPeer(ctx context.Context, req AddPeerRequest) (Peer, error)
@@ -39,6 +42,9 @@ type Node interface {
 	Status(ctx context.Context) (Status, error)
 	Jobs(ctx context.Context) ([]Job, error)
 	Doctor(ctx context.Context) ([]Check, error)
+	// Limit changes how fast pieces may leave and come, for good, and returns
+	// what holds then. A zero request changes nothing.
+	Limit(ctx context.Context, req LimitRequest) (Limits, error)
 
 	// Cat writes the verified bytes of a range, fetching what is missing.
 	Cat(ctx context.Context, req CatRequest, w io.Writer) error
@@ -128,8 +134,8 @@ type Transcript struct {
 	Quality  string   `json:"quality,omitempty"` // high, medium, low, none
 }
 
-// Progress is one report of a long phase: connecting, hashing, fetching,
-// checking, finishing, transcribing.
+// Progress is one report of a long phase: connecting, copying, hashing,
+// fetching, checking, finishing, transcribing.
 type Progress struct {
 	Phase          string      `json:"phase"`
 	Name           string      `json:"name,omitempty"` // of the video or file
@@ -155,13 +161,19 @@ type Ticket struct {
 	Expires time.Time `json:"expires"`
 }
 
+// Revoked says what was taken back.
+type Revoked struct {
+	CID string `json:"cid"`
+	All bool   `json:"all"` // every ticket for the video so far, not only one
+}
+
 // AddPeerRequest names a peer to trust.
 type AddPeerRequest struct {
 	Addr string `json:"addr"` // multiaddr with /p2p/, or a bare peer ID
 	Name string `json:"name,omitempty"`
 }
 
-// Peer is a trusted or connected peer.
+// Peer is a trusted, banned or connected peer.
 type Peer struct {
 	Name         string   `json:"name,omitempty"`
 	PeerID       string   `json:"peer_id"`
@@ -176,10 +188,22 @@ type Peer struct {
 	BytesOut     int64    `json:"bytes_out"`
 	Banned       bool     `json:"banned,omitempty"`
 	BannedReason string   `json:"banned_reason,omitempty"`
+	Ban          *Ban     `json:"ban,omitempty"` // the latest
+}
+
+// Ban is a bad piece that a peer delivered. It is not asked for that video
+// again for seven days, or until it is added or removed as a trusted peer.
+type Ban struct {
+	CID    string    `json:"cid"`
+	Block  int       `json:"block"`
+	Piece  int       `json:"piece"`
+	Time   time.Time `json:"time"`
+	Reason string    `json:"reason"`
 }
 
 // Video is one entry of the catalogue. State is whole, partial, changed (its
-// file is no longer what was added) or missing (its file is gone).
+// file is no longer what was added), missing (its file is gone) or damaged (its
+// file looks as it did, but some bytes were found wrong; they are not served).
 type Video struct {
 	CID        string    `json:"cid"`
 	Name       string    `json:"name"`
@@ -190,6 +214,7 @@ type Video struct {
 	State      string    `json:"state"`
 	Path       string    `json:"path,omitempty"`
 	Transcript string    `json:"transcript,omitempty"` // state of its transcription
+	Damage     []Damage  `json:"damage,omitempty"`     // what is known to be wrong
 }
 
 // Info is one video in detail.
@@ -205,6 +230,7 @@ type Info struct {
 	Added       time.Time `json:"added"`
 	Files       []string  `json:"files"`       // every file here that holds it
 	Transcripts []string  `json:"transcripts"` // its sidecar files
+	Damage      []Damage  `json:"damage,omitempty"`
 }
 
 // Block is one block of a video.
@@ -230,7 +256,46 @@ type Status struct {
 	BytesOut    int64     `json:"bytes_out"`
 	MemoryBytes int64     `json:"memory_bytes"` // resident
 	DiskFree    int64     `json:"disk_free"`    // where fetched videos go
-	Jobs        []Job     `json:"jobs"`         // not ended
+	Limits      Limits    `json:"limits"`
+	Resources   Resources `json:"resources"`
+	Jobs        []Job     `json:"jobs"` // not ended
+}
+
+// Resources is how much of its bounded things a node uses.
+type Resources struct {
+	NetworkMemory Usage `json:"network_memory"` // bytes of connections and streams, serving included
+	ServingMemory Usage `json:"serving_memory"` // bytes of vidsync's own streams, with the pieces that are being sent
+	PieceMemory   Usage `json:"piece_memory"`   // bytes of pieces asked for, over all fetches
+	Streams       Usage `json:"streams"`
+	Connections   Usage `json:"connections"`
+	OpenFiles     Usage `json:"open_files"`
+}
+
+// Usage is how much of one thing is in use. A Limit of 0 is not known.
+type Usage struct {
+	Used  int64 `json:"used"`
+	Limit int64 `json:"limit"`
+}
+
+// LimitRequest says what to change of the limits. nil leaves a part as it is.
+type LimitRequest struct {
+	Reset    bool    `json:"reset,omitempty" doc:"first go back to what the configuration says"`
+	Up       *string `json:"up,omitempty" doc:"rate of pieces sent, such as 10M (bytes a second), or off"`
+	Down     *string `json:"down,omitempty" doc:"rate of pieces received"`
+	Schedule *string `json:"schedule,omitempty" doc:"such as 08:00,2M 19:00,off; empty for none"`
+}
+
+// Limits bound how fast the bytes of pieces leave and come, over all peers.
+// Rates are bytes a second; 0 is no limit. Of a rate that is set and the
+// schedule's, the lower holds.
+type Limits struct {
+	Up         int64      `json:"up"` // holds now
+	Down       int64      `json:"down"`
+	SetUp      int64      `json:"set_up"` // whatever the time of day
+	SetDown    int64      `json:"set_down"`
+	Schedule   string     `json:"schedule,omitempty"`
+	NextChange *time.Time `json:"next_change,omitempty"` // by the schedule
+	Own        bool       `json:"own"`                   // set by a request, not by the configuration alone
 }
 
 // Job is one durable task. Kind is fetch or transcribe. State is queued,

@@ -27,7 +27,8 @@ var calls = map[string]func(context.Context, api.Node) (any, error){
 	"Ticket": func(ctx context.Context, n api.Node) (any, error) {
 		return n.Ticket(ctx, filled[api.TicketRequest]())
 	},
-	"Peers": func(ctx context.Context, n api.Node) (any, error) { return n.Peers(ctx) },
+	"Revoke": func(ctx context.Context, n api.Node) (any, error) { return n.Revoke(ctx, "a/b c") },
+	"Peers":  func(ctx context.Context, n api.Node) (any, error) { return n.Peers(ctx) },
 	"AddPeer": func(ctx context.Context, n api.Node) (any, error) {
 		return n.AddPeer(ctx, filled[api.AddPeerRequest]())
 	},
@@ -37,6 +38,9 @@ var calls = map[string]func(context.Context, api.Node) (any, error){
 	"Status":     func(ctx context.Context, n api.Node) (any, error) { return n.Status(ctx) },
 	"Jobs":       func(ctx context.Context, n api.Node) (any, error) { return n.Jobs(ctx) },
 	"Doctor":     func(ctx context.Context, n api.Node) (any, error) { return n.Doctor(ctx) },
+	"Limit": func(ctx context.Context, n api.Node) (any, error) {
+		return n.Limit(ctx, filled[api.LimitRequest]())
+	},
 	"Cat": func(ctx context.Context, n api.Node) (any, error) {
 		var b bytes.Buffer
 		err := n.Cat(ctx, filled[api.CatRequest](), &b)
@@ -98,7 +102,7 @@ func TestZeroRequestsRoundTrip(t *testing.T) {
 	var b bytes.Buffer
 	want := []any{
 		api.AddRequest{}, api.FetchRequest{}, api.VerifyRequest{}, api.TranscribeRequest{}, api.TicketRequest{},
-		api.AddPeerRequest{}, api.CatRequest{Ref: "r"}, api.RemoveRequest{Ref: "r"}, api.TranscriptRequest{Ref: "r"},
+		api.AddPeerRequest{}, api.CatRequest{Ref: "r"}, api.RemoveRequest{Ref: "r"}, api.TranscriptRequest{Ref: "r"}, api.LimitRequest{},
 	}
 	_, e1 := client.Add(ctx, api.AddRequest{}, nil)
 	_, e2 := client.Fetch(ctx, api.FetchRequest{}, nil)
@@ -109,7 +113,8 @@ func TestZeroRequestsRoundTrip(t *testing.T) {
 	e7 := client.Cat(ctx, api.CatRequest{Ref: "r"}, &b)
 	_, e8 := client.Remove(ctx, api.RemoveRequest{Ref: "r"})
 	e9 := client.TranscriptText(ctx, api.TranscriptRequest{Ref: "r"}, &b)
-	if err := errors.Join(e1, e2, e3, e4, e5, e6, e7, e8, e9); err != nil {
+	_, e10 := client.Limit(ctx, api.LimitRequest{})
+	if err := errors.Join(e1, e2, e3, e4, e5, e6, e7, e8, e9, e10); err != nil {
 		t.Fatal(err)
 	}
 	if got := node.take(); !reflect.DeepEqual(got, want) {

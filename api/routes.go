@@ -34,6 +34,11 @@ type peerPath struct {
 	Ref string `path:"ref" doc:"Peer ID or name"`
 }
 
+// revocation is the body of a request to take tickets back.
+type revocation struct {
+	Ref string `json:"ref" doc:"A ticket, or the video of which all tickets so far are meant"`
+}
+
 // Lists are wrapped in objects, which can gain fields.
 type peerList struct {
 	Peers []Peer `json:"peers"`
@@ -93,6 +98,9 @@ func registerNode(a huma.API, n Node, cfg HandlerConfig) {
 			checks, err := n.Doctor(ctx)
 			return checkList{checks}, err
 		})
+	answer(a, huma.Operation{OperationID: "set-limits", Method: http.MethodPatch, Path: "/v1/limits", Tags: tags,
+		Summary: "Change how fast pieces may leave and come", Description: "An empty object changes nothing: the answer is what holds."},
+		func(ctx context.Context, in *body[LimitRequest]) (Limits, error) { return n.Limit(ctx, in.Body) })
 	answer(a, huma.Operation{OperationID: "collect-garbage", Method: http.MethodPost, Path: "/v1/gc", Tags: tags,
 		Summary: "Give back index space that nothing needs"},
 		func(ctx context.Context, _ *nothing) (Freed, error) { return n.GC(ctx) })
@@ -117,6 +125,9 @@ func registerVideos(a huma.API, n Node) {
 	answer(a, huma.Operation{OperationID: "create-ticket", Method: http.MethodPost, Path: "/v1/tickets", Tags: tags,
 		Summary: "Make a ticket for a video"},
 		func(ctx context.Context, in *body[TicketRequest]) (Ticket, error) { return n.Ticket(ctx, in.Body) })
+	answer(a, huma.Operation{OperationID: "revoke-tickets", Method: http.MethodPost, Path: "/v1/revocations", Tags: tags,
+		Summary: "Take back a ticket, or all of a video"},
+		func(ctx context.Context, in *body[revocation]) (Revoked, error) { return n.Revoke(ctx, in.Body.Ref) })
 }
 
 func registerContent(a huma.API, n Node) {

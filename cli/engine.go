@@ -33,7 +33,7 @@ func daemonConfig(cfg nodeConfig) daemon.Config {
 	c := daemon.Config{
 		Paths: daemon.Paths{
 			Identity: p.Identity, Peers: p.Peers, Index: p.Index, Work: p.Work, Videos: p.Videos,
-			Socket: p.Socket, Lock: p.Lock, APIToken: p.APIToken,
+			Socket: p.Socket, Lock: p.Lock, APIToken: p.APIToken, Limits: p.Limits, Banned: p.Banned, Damaged: p.Damaged, Revoked: p.Revoked,
 		},
 		Peers:        s.list("peers"),
 		NoMDNS:       !s.truth("mdns"),
@@ -43,6 +43,7 @@ func daemonConfig(cfg nodeConfig) daemon.Config {
 		Version:      version(),
 		NoTranscribe: !s.truth("transcribe.auto"),
 		Logger:       cfg.log,
+		Limit:        daemon.LimitConfig{Up: s.text("limit.up"), Down: s.text("limit.down"), Schedule: s.text("limit.schedule")},
 	}
 	tellTranscriber(&c, s)
 	if !s.isDefault("listen") {

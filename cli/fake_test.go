@@ -47,6 +47,8 @@ func newFakeNode() *fakeNode {
 		checks:     []api.Check{{Name: "clock", State: "ok", Detail: "in step"}, {Name: "udp buffers", State: "warning", Detail: "208 KiB", Remedy: "sysctl -w net.core.rmem_max=7500000"}},
 		videos: []api.Video{
 			{CID: cidA, Name: "talk.mp4", Size: 10e9, Have: 10e9, Added: day, State: "whole", Path: "/v/talk.mp4", Transcript: "done"},
+			{CID: "bafyreid", Name: "rot.mp4", Size: 3e6, Have: 2e6, Added: day, State: "damaged", Path: "/v/rot.mp4",
+				Damage: []api.Damage{{Path: "/v/rot.mp4", Block: 0, Piece: 1, Offset: 1 << 20, Length: 1 << 20, Reason: "wrong bytes"}}},
 			{CID: cidB, Name: "évil\x1b[2J\n.mkv", Size: 2e9, Have: 1e9, Added: day, State: "partial"},
 		},
 	}
@@ -80,8 +82,14 @@ func (f *fakeNode) Ticket(_ context.Context, req api.TicketRequest) (api.Ticket,
 	return api.Ticket{Ticket: "vidsync1TICKET", CID: cidA, Name: "talk.mp4", Expires: day}, f.err
 }
 
+func (f *fakeNode) Revoke(_ context.Context, ref string) (api.Revoked, error) {
+	f.request = ref
+	return api.Revoked{CID: cidA, All: ref == "ref"}, f.err
+}
+
 func (f *fakeNode) Peers(context.Context) ([]api.Peer, error) {
-	return []api.Peer{f.peer(), {PeerID: "12D3KooWBBBBBBcam001", Banned: true, BannedReason: "piece 3 was wrong"}}, f.err
+	return []api.Peer{f.peer(), {PeerID: "12D3KooWBBBBBBcam001", Banned: true, BannedReason: "wrong bytes",
+		Ban: &api.Ban{CID: cidA, Block: 2, Piece: 3, Time: day, Reason: "wrong bytes"}}}, f.err
 }
 
 func (f *fakeNode) peer() api.Peer {
@@ -111,7 +119,20 @@ func (f *fakeNode) Info(_ context.Context, ref string) (api.Info, error) {
 
 func (f *fakeNode) Status(context.Context) (api.Status, error) {
 	return api.Status{PeerID: peerA, Version: "v1", Daemon: true, Started: day, Addrs: []string{"/ip4/192.0.2.7/tcp/4101"},
-		Videos: 2, Bytes: 11e9, Peers: 1, RateIn: 112e6, BytesIn: 6e9, MemoryBytes: 80e6, DiskFree: 400e9, Jobs: jobs()}, f.err
+		Videos: 2, Bytes: 11e9, Peers: 1, RateIn: 112e6, BytesIn: 6e9, MemoryBytes: 80e6, DiskFree: 400e9, Limits: limits(), Resources: api.Resources{
+			NetworkMemory: api.Usage{Used: 12e6, Limit: 268e6}, PieceMemory: api.Usage{Used: 3e6, Limit: 100e6},
+			Connections: api.Usage{Used: 2, Limit: 192}, Streams: api.Usage{Used: 7}, OpenFiles: api.Usage{Used: 40, Limit: 1024}},
+		Jobs: jobs()}, f.err
+}
+
+func limits() api.Limits {
+	next := day.Add(9*time.Hour + 30*time.Minute)
+	return api.Limits{Up: 2e6, SetUp: 10e6, Schedule: "08:00,up=2M 19:00,off", NextChange: &next, Own: true}
+}
+
+func (f *fakeNode) Limit(_ context.Context, req api.LimitRequest) (api.Limits, error) {
+	f.request = req
+	return limits(), f.err
 }
 
 func jobs() []api.Job {

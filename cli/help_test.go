@@ -14,7 +14,7 @@ var flagLine = regexp.MustCompile(`(?m)^ +(?:-\w, )?--([a-z-]+).*$`)
 // which variable sets it.
 func TestHelp(t *testing.T) {
 	for _, command := range []string{
-		"add", "cat", "completion", "config show", "daemon", "doctor", "fetch", "gc", "id", "info", "jobs", "ls",
+		"add", "cat", "completion", "config show", "daemon", "doctor", "fetch", "gc", "id", "info", "jobs", "limit", "ls",
 		"peer add", "peer ls", "peer rm", "rm", "status", "ticket", "transcribe", "transcript", "verify", "version",
 	} {
 		o := run(t, cli.Nodes{}, nil, append(strings.Fields(command), "--help")...)

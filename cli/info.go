@@ -58,6 +58,9 @@ func infoText(v api.Info) string {
 			l.add("also in", f)
 		}
 	}
+	for _, d := range v.Damage {
+		l.add("damaged", fmt.Sprintf("%s, bytes %s: %s", d.Path, byteRange(d), d.Reason))
+	}
 	for _, f := range v.Transcripts {
 		l.add("transcript", f)
 	}

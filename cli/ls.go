@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -13,8 +14,8 @@ func newLs(a *app) *cobra.Command {
 		Use:   "ls",
 		Short: "list the videos of this node",
 		Long: `Lists the catalogue: every video that this node offers or is fetching. STATE is
-whole, partial, changed (its file is no longer what was added) or missing (its
-file is gone).`,
+whole, partial, changed (its file is no longer what was added), missing (its file
+is gone) or damaged (wrong bytes were found in its file; they are not served).`,
 		Example: `  vidsync ls
   vidsync ls -q | xargs vidsync verify`,
 		Args: takes(0, 0, ""),
@@ -42,10 +43,19 @@ func (a *app) runLs(ctx context.Context) error {
 	return rows(a, "video", videos, func(v api.Video) string { return v.CID }, columns, cells)
 }
 
-// stateOf is a video's state, with how much of it is here if not all is.
+// stateOf is a video's state, with how much of it is here if not all is, and
+// with where it is damaged.
 func stateOf(v api.Video) string {
-	if v.State != "partial" {
-		return clean(v.State)
+	switch {
+	case v.State == "partial":
+		return "partial " + amount(api.Progress{Done: v.Have, Size: v.Size})
+	case len(v.Damage) == 1:
+		return clean(v.State) + " at " + byteRange(v.Damage[0])
+	case len(v.Damage) > 1:
+		return clean(v.State) + " at " + byteRange(v.Damage[0]) + " and more"
 	}
-	return "partial " + amount(api.Progress{Done: v.Have, Size: v.Size})
+	return clean(v.State)
 }
+
+// byteRange is the range of a damage, its first and last byte.
+func byteRange(d api.Damage) string { return fmt.Sprintf("%d-%d", d.Offset, d.Offset+d.Length-1) }

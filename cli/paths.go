@@ -25,6 +25,10 @@ type paths struct {
 	Socket   string // local API; api finds another place if this path is too long
 	Lock     string
 	APIToken string // of the local API over TCP
+	Limits   string // what the limit command set
+	Banned   string // peers that sent wrong bytes
+	Damaged  string // files found damaged
+	Revoked  string // tickets taken back
 }
 
 // systemPlaces are the folders of the system's service.
@@ -71,6 +75,10 @@ func placesIn(config, state, runtime, videos string) paths {
 		Socket:   filepath.Join(runtime, socketName),
 		Lock:     filepath.Join(state, "lock"),
 		APIToken: filepath.Join(state, "api-token"),
+		Limits:   filepath.Join(state, "limits.json"),
+		Banned:   filepath.Join(state, "banned.json"),
+		Damaged:  filepath.Join(state, "damaged.json"),
+		Revoked:  filepath.Join(state, "revoked.json"),
 	}
 }
 

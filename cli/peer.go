@@ -42,9 +42,10 @@ where to find it; with a bare peer ID it waits until the two meet.`,
 
 func newPeerRm(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:     "rm PEER",
-		Short:   "trust a peer no longer",
-		Long:    `Takes a peer off the list of those trusted. PEER is its ID or its name.`,
+		Use:   "rm PEER",
+		Short: "trust a peer no longer",
+		Long: `Takes a peer off the list of those trusted, and lifts its ban if it is banned.
+PEER is its ID or its name.`,
 		Example: `  vidsync peer rm stage2`,
 		Args:    takes(1, 1, "one peer ID or name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -74,8 +75,9 @@ func newPeerLs(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "ls",
 		Short: "list trusted and connected peers",
-		Long: `Lists the peers that are trusted or connected, with what has gone to and come from
-each since the node started.`,
+		Long: `Lists the peers that are trusted, connected or banned, with what has gone to and
+come from each since the node started. A peer that sent wrong bytes is not asked
+for that video again for 7 days; 'peer add' or 'peer rm' lifts the ban sooner.`,
 		Example: `  vidsync peer ls`,
 		Args:    takes(0, 0, ""),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.runPeerLs(cmd.Context()) },
@@ -99,13 +101,22 @@ func (a *app) runPeerLs(ctx context.Context) error {
 func peerCells(p api.Peer) []string {
 	connected, roundTrip := yesNo(p.Connected), "-"
 	if p.Banned {
-		connected = "banned: " + clean(p.BannedReason)
+		connected = bannedText(p)
 	}
 	if p.RoundTripMS > 0 {
 		roundTrip = fmt.Sprintf("%.1f ms", p.RoundTripMS)
 	}
 	return []string{dash(p.Name), p.PeerID, yesNo(p.Trusted), connected, dash(p.Transport),
 		rate(p.RateIn), rate(p.RateOut), roundTrip, size(p.BytesIn), size(p.BytesOut)}
+}
+
+// bannedText says why and since when a peer is not asked for a video.
+func bannedText(p api.Peer) string {
+	text := "banned: " + clean(p.BannedReason)
+	if b := p.Ban; b != nil {
+		text += fmt.Sprintf(" in block %d piece %d of %s, %s", b.Block, b.Piece, clean(b.CID), date(b.Time))
+	}
+	return text
 }
 
 func yesNo(v bool) string {

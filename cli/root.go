@@ -45,7 +45,7 @@ runs, and do the work themselves if not.`,
 	addCommands(root, groupVideos, newAdd(a), newFetch(a), newTicket(a), newLs(a), newInfo(a), newCat(a),
 		newVerify(a), newRm(a), newTranscribe(a), newTranscript(a))
 	addCommands(root, groupPeers, newID(a), newPeer(a))
-	addCommands(root, groupNode, newDaemon(a), newStatus(a), newJobs(a), newGC(a), newDoctor(a), newConfig(a), newVersion(a))
+	addCommands(root, groupNode, newDaemon(a), newStatus(a), newJobs(a), newLimit(a), newGC(a), newDoctor(a), newConfig(a), newVersion(a))
 	root.SetHelpCommand(newHelp())
 	root.AddCommand(newCompletion(a), newExitCodes())
 	documentEnv(root)

@@ -25,10 +25,11 @@ const (
 type setting struct {
 	key     string
 	kind    kind
-	flag    string   // of the daemon command or a global one; "" if there is none
-	inverse bool     // the flag says the contrary of the key
-	env     string   // if it does not follow from flag or key
-	allowed []string // if only these texts are
+	flag    string                  // of the daemon command or a global one; "" if there is none
+	inverse bool                    // the flag says the contrary of the key
+	env     string                  // if it does not follow from flag or key
+	allowed []string                // if only these texts are
+	check   func(text string) error // finds what is wrong with a text; nil: nothing
 	usage   string
 }
 
@@ -40,6 +41,9 @@ var schema = []setting{
 	{key: "open", kind: truth, flag: "open", usage: "serve every stranger"},
 	{key: "api", kind: plain, flag: "api", usage: "TCP address that also serves the local API, with a token"},
 	{key: "videos", kind: plain, usage: "folder for fetched videos"},
+	{key: "limit.up", kind: plain, check: checkRate, usage: "bytes of pieces sent a second, such as 10M; empty: no limit"},
+	{key: "limit.down", kind: plain, check: checkRate, usage: "bytes of pieces received a second"},
+	{key: "limit.schedule", kind: plain, check: checkSchedule, usage: "rates by the time of day, such as 08:00,2M 19:00,off"},
 	// VIDSYNC_NAME is the variable of 'add --name' and 'peer add --name'.
 	{key: "log-level", kind: plain, flag: "log-level", allowed: []string{"debug", "info", "warn", "error"}, usage: "least level to log"},
 	{key: "log-format", kind: plain, flag: "log-format", allowed: []string{"text", "json"}, usage: "how to log"},
@@ -151,6 +155,11 @@ func (s setting) fromTOML(value any) (any, error) {
 func (s setting) checkText(value string) (any, error) {
 	if s.allowed != nil && !slices.Contains(s.allowed, value) {
 		return nil, fmt.Errorf("%q is not one of %s", value, strings.Join(s.allowed, ", "))
+	}
+	if s.check != nil && value != "" {
+		if err := s.check(value); err != nil {
+			return nil, err
+		}
 	}
 	return value, nil
 }

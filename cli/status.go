@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -100,7 +101,34 @@ func statusText(s api.Status) string {
 	l.add("peers", fmt.Sprintf("%d connected", s.Peers))
 	l.add("in", fmt.Sprintf("%s, %s so far", rate(s.RateIn), size(s.BytesIn)))
 	l.add("out", fmt.Sprintf("%s, %s so far", rate(s.RateOut), size(s.BytesOut)))
-	l.add("memory", size(s.MemoryBytes))
+	l.add("limits", limitsLine(s.Limits))
+	l.add("memory", memoryLine(s))
+	l.add("in use", joinNonEmpty(inUse("connections", s.Resources.Connections), inUse("streams", s.Resources.Streams), inUse("files", s.Resources.OpenFiles)))
 	l.add("disk free", size(s.DiskFree))
 	return l.String()
+}
+
+// memoryLine is the memory that the node holds, and the parts that have limits.
+func memoryLine(s api.Status) string {
+	r, text := s.Resources, size(s.MemoryBytes)
+	for _, part := range []struct {
+		name string
+		api.Usage
+	}{{"network", r.NetworkMemory}, {"serving", r.ServingMemory}, {"pieces", r.PieceMemory}} {
+		if part.Limit > 0 {
+			text += fmt.Sprintf("; %s %s of %s", part.name, size(part.Used), size(part.Limit))
+		}
+	}
+	return text
+}
+
+// inUse is how many of some things are in use; empty if nobody counts.
+func inUse(name string, u api.Usage) string {
+	switch {
+	case u.Limit > 0 && u.Limit < math.MaxInt32:
+		return fmt.Sprintf("%d of %d %s", u.Used, u.Limit, name)
+	case u.Used > 0:
+		return fmt.Sprintf("%d %s", u.Used, name)
+	}
+	return ""
 }

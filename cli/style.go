@@ -63,7 +63,7 @@ func stateColor(state string) string {
 	switch state {
 	case "ok", "whole", "done":
 		return green
-	case "bad", "err", "problem", "failed", "missing", "changed":
+	case "bad", "err", "problem", "failed", "missing", "changed", "damaged":
 		return red
 	case "warning", "waiting", "partial":
 		return yellow

@@ -20,25 +20,55 @@ const maxQRBytes = 2953
 func newTicket(a *app) *cobra.Command {
 	var req api.TicketRequest
 	var expires durationFlag
-	var qr bool
+	var qr, revoke bool
 	cmd := &cobra.Command{
-		Use:   "ticket CID",
-		Short: "make a ticket to fetch a video",
+		Use:   "ticket REF",
+		Short: "make a ticket to fetch a video, or take it back",
 		Long: `Makes a ticket: one line that says which video, where it is, and that its bearer
 may fetch it until the ticket expires. Whoever has the line can use it, so send it
-like a password. On the other machine: 'vidsync fetch TICKET'.`,
+like a password. On the other machine: 'vidsync fetch TICKET'.
+
+With --revoke a ticket that this node made counts no more; with a CID or a name,
+all that it has made for that video so far. Transfers that live by them end. It
+holds at this node: others that have the video and trust this one still honour a
+ticket until it expires.`,
 		Example: `  vidsync ticket CID
-  vidsync ticket --expires 7d --qr CID`,
-		Args:              takes(1, 1, "one CID"),
+  vidsync ticket --expires 7d --qr CID
+  vidsync ticket --revoke vidsync1...   # this one
+  vidsync ticket --revoke CID           # all for that video`,
+		Args:              takes(1, 1, "one REF (a CID or a name; with --revoke also a ticket)"),
 		ValidArgsFunction: a.completeVideos,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if revoke && (expires != 0 || qr) {
+				return usagef("ticket --revoke makes no ticket; --expires and --qr do not go with it")
+			}
+			if revoke {
+				return a.runRevoke(cmd.Context(), args[0])
+			}
 			req.Ref, req.Expires = args[0], time.Duration(expires)
 			return a.runTicket(cmd.Context(), req, qr)
 		},
 	}
 	cmd.Flags().Var(&expires, "expires", "how long the ticket is good for, as 90m or 7d")
 	cmd.Flags().BoolVar(&qr, "qr", false, "also draw it as a QR code, on standard error")
+	cmd.Flags().BoolVar(&revoke, "revoke", false, "take back this ticket, or all for this video so far")
 	return cmd
+}
+
+func (a *app) runRevoke(ctx context.Context, ref string) error {
+	var r api.Revoked
+	err := a.withNode(ctx, need{}, func(ctx context.Context, s session) (err error) {
+		r, err = s.Revoke(ctx, ref)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	text := "revoked one ticket for " + r.CID
+	if r.All {
+		text = "revoked all tickets so far for " + r.CID
+	}
+	return a.answer("revoked", r, r.CID, text)
 }
 
 func (a *app) runTicket(ctx context.Context, req api.TicketRequest, qr bool) error {

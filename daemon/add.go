@@ -182,6 +182,7 @@ type adder struct {
 	done    atomic.Int64 // bytes of all files
 	current atomic.Int64 // bytes of the file at work
 	name    atomic.Pointer[string]
+	copying atomic.Bool // the file at work is being copied, not hashed yet
 }
 
 // report emits progress until the returned function is called.
@@ -195,6 +196,9 @@ func (a *adder) report(emit func(api.Progress)) (stop func()) {
 		if name := a.name.Load(); name != nil {
 			p.Name = *name
 		}
+		if a.copying.Load() {
+			p.Phase, p.Message = "copying", "making the copy"
+		}
 		emit(p)
 	})
 }
@@ -204,7 +208,9 @@ func (a *adder) add(ctx context.Context, f input) (api.Added, error) {
 	a.name.Store(&f.relative)
 	path, origin := f.path, blockstore.Added
 	if a.req.Copy {
+		a.copying.Store(true)
 		copied, err := assemble.CopyIn(ctx, f.path, a.node.cfg.Paths.Videos)
+		a.copying.Store(false)
 		if err != nil {
 			return api.Added{}, err
 		}

@@ -29,10 +29,6 @@ const (
 	// after its part file vanished or lost bytes under it.
 	maxReopen = 3
 
-	// maxInFlight bounds the pieces of one fetch that are asked for or not yet
-	// written: half a second of 1 Gbit/s, and what a slow disk may pile up.
-	maxInFlight = 64 << 20
-
 	// noSpaceRetry is how often a fetch that waits for room looks for it.
 	noSpaceRetry = 30 * time.Second
 
@@ -125,9 +121,10 @@ func (n *Node) newFetch(t *task, net *network) (*fetch, error) {
 	if f.here, err = n.inCatalogue(f.video); err != nil {
 		return nil, err
 	}
-	f.providers = newProviders(net, n.trust, f.video, n.log)
+	f.providers = newProviders(net, n.trust, n.bans, f.video, n.log)
 	f.providers.crowded = func() bool { return n.jobs.crowded(kindFetch) }
 	t.listen(f.providers.join)
+	t.setAccount(f.providers.account)
 	return f, nil
 }
 
@@ -227,6 +224,7 @@ func (n *Node) collect(ctx context.Context, f *fetch, file *assemble.File, m *ma
 		have, _ := file.Holdings()
 		x := exchange.New(m.Size(), have, file, exchange.Config{Self: n.self.String(), MaxInFlight: maxInFlight, Logger: n.log, OnBad: n.onBad(f.providers, m)})
 		f.x.Store(x)
+		defer n.memory.enter(x)()
 		f.task.setReport(func() api.Progress { return f.progress(m, "fetching") })
 		g.Go(func() error { return tellHave(committing, file, x) })
 		f.providers.need()

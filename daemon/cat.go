@@ -33,7 +33,15 @@ func (n *Node) Cat(ctx context.Context, req api.CatRequest, w io.Writer) error {
 		if t, err = n.fetchForReading(ctx, req); err != nil {
 			return err
 		}
+		t.count(+1)
+		defer n.endReading(ctx, t)
 	}
+	return n.catFrom(ctx, video, t, req, w)
+}
+
+// catFrom writes what is asked for as it comes with the fetch t, nil for a
+// video that is whole.
+func (n *Node) catFrom(ctx context.Context, video cid.Cid, t *task, req api.CatRequest, w io.Writer) error {
 	m, err := n.awaitManifest(ctx, video, t)
 	if err != nil {
 		return err
@@ -62,12 +70,30 @@ func (n *Node) Cat(ctx context.Context, req api.CatRequest, w io.Writer) error {
 
 // fetchForReading starts a fetch, or joins the one that runs.
 func (n *Node) fetchForReading(ctx context.Context, req api.CatRequest) (*task, error) {
-	job, err := n.fetchJob(ctx, api.FetchRequest{Ref: req.Ref, Peers: req.Peers, NoTranscribe: true})
+	job, err := n.fetchJob(ctx, api.FetchRequest{Ref: req.Ref, Peers: req.Peers, NoTranscribe: true}, true)
 	if err != nil {
 		return nil, err
 	}
 	t, _, err := n.jobs.submit(job)
 	return t, err
+}
+
+// endReading ends the fetch of a reader that is gone, unless somebody else
+// wants the video, or all of it is here. What came is kept for the next one.
+func (n *Node) endReading(ctx context.Context, t *task) {
+	t.count(-1)
+	if f := n.library.fetching(t.job.Video); f != nil {
+		if have, _ := f.file.Load().Holdings(); have.Complete() {
+			return
+		}
+	}
+	t = n.jobs.task(t.job.ID) // the attempt that followed, if there is another
+	if t == nil {
+		return
+	}
+	if spec, err := blend(t.requests()); err == nil && spec.Reading {
+		n.logged("end fetch for reading", n.abandon(ctx, t))
+	}
 }
 
 // awaitManifest waits until the manifest is here, or the fetch t has ended.

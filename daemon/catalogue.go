@@ -21,6 +21,7 @@ const (
 	videoPartial = "partial" // being fetched, or a fetch of it was interrupted
 	videoChanged = "changed" // its file is no longer what was added
 	videoMissing = "missing" // its file is gone
+	videoDamaged = "damaged" // some bytes of its file are wrong, though it looks as it did
 )
 
 // resolve turns a reference into a video's CID: a ticket, a CID, or the name
@@ -86,7 +87,8 @@ func (n *Node) localVideo(ref string) (blockstore.Video, error) {
 	return v, err
 }
 
-// fileState is the best file of a video and the state that it is in.
+// fileState is the best file of a video and the state that it is in. A damaged
+// one is better than none.
 func (n *Node) fileState(video cid.Cid) (path, state string, err error) {
 	files, err := n.store.Files(video)
 	if err != nil {
@@ -96,8 +98,11 @@ func (n *Node) fileState(video cid.Cid) (path, state string, err error) {
 	for _, f := range files {
 		info, err := os.Stat(f.Path)
 		switch {
-		case err == nil && blockstore.StampOf(info) == f.Stamp:
+		case err == nil && blockstore.StampOf(info) == f.Stamp && n.damage.of(f.Path, f.Stamp) == nil:
 			return f.Path, videoWhole, nil
+		case err == nil && blockstore.StampOf(info) == f.Stamp:
+			path, state = f.Path, videoDamaged
+		case state == videoDamaged:
 		case err == nil:
 			path, state = f.Path, videoChanged
 		case path == "":
@@ -131,12 +136,15 @@ func (n *Node) copyAt(video cid.Cid, path string) (string, error) {
 
 func (n *Node) isWhole(_ context.Context, video cid.Cid) bool {
 	_, state, err := n.fileState(video)
-	return err == nil && state == videoWhole
+	return err == nil && (state == videoWhole || state == videoDamaged)
 }
 
 // Videos lists the catalogue, and the videos that are on their way.
 func (n *Node) Videos(ctx context.Context) ([]api.Video, error) {
 	videos := []api.Video{}
+	if err := n.damage.refresh(); err != nil {
+		return nil, err
+	}
 	for v, err := range n.store.Videos() {
 		if err != nil {
 			return nil, err
@@ -175,10 +183,31 @@ func (n *Node) listed(v blockstore.Video) (api.Video, error) {
 	if state == videoWhole {
 		out.Have = v.Size
 	}
+	if state == videoDamaged {
+		out.Damage = n.damageOf(path)
+		out.Have = v.Size - damagedBytes(out.Damage)
+	}
 	if t := n.transcriptState(v.CID); t != nil {
 		out.Transcript = t.State
 	}
 	return out, nil
+}
+
+// damageOf is what is known to be wrong in a file.
+func (n *Node) damageOf(path string) []api.Damage {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil // gone just now
+	}
+	return listedDamage(path, n.damage.of(path, blockstore.StampOf(info)))
+}
+
+func damagedBytes(damage []api.Damage) int64 {
+	var bytes int64
+	for _, d := range damage {
+		bytes += d.Length
+	}
+	return bytes
 }
 
 // arrives tells whether a job brings, or has brought part of, a video that the
@@ -288,6 +317,9 @@ func (n *Node) describe(info *api.Info, video cid.Cid) error {
 	info.Name, info.MediaType, info.Added = v.Name, v.MediaType, v.Added
 	if info.Path, info.State, err = n.fileState(video); err != nil {
 		return err
+	}
+	if info.State == videoDamaged {
+		info.Damage = n.damageOf(info.Path)
 	}
 	files, err := n.store.Files(video)
 	for _, f := range files {

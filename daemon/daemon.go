@@ -37,6 +37,10 @@ type Paths struct {
 	Socket   string // Unix socket of the local API
 	Lock     string // held while a process uses the home
 	APIToken string // token of the TCP API, 0600
+	Limits   string // what `vidsync limit` set; may be missing
+	Banned   string // peers that sent wrong bytes; may be missing
+	Damaged  string // files found damaged; may be missing
+	Revoked  string // tickets taken back; may be missing
 }
 
 // Config is what a node is told. The zero value of every field but Paths
@@ -53,6 +57,7 @@ type Config struct {
 	// NoTranscribe leaves fetched videos without a transcript.
 	NoTranscribe bool
 	Transcribe   transcribe.Config
+	Limit        LimitConfig  // unless `vidsync limit` says otherwise
 	Logger       *slog.Logger // nil: silent
 	// Ready, if set, is called once the node listens and its API answers.
 	Ready func()
@@ -70,7 +75,12 @@ type Node struct {
 	transcriber *transcribe.Transcriber
 	library     *library
 	jobs        *jobQueue
-	bans        banList
+	bans        *banList
+	damage      *damageList
+	memory      pieceMemory // of the fetches and repairs that run
+	revoked     *revokedList
+	reports     chan badReport // bad pieces that peers are to hear of
+	limits      *limits
 	started     time.Time
 
 	online *network // set while Run runs, nil before and after; see network.go
@@ -109,6 +119,14 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if n.trust, err = openTrustList(p.Peers); err != nil {
 		return err
 	}
+	if n.revoked, err = openRevokedList(p.Revoked); err != nil {
+		return err
+	}
+	n.bans, n.damage = openBanList(p.Banned, n.log), openDamageList(p.Damaged, n.log)
+	n.reports = make(chan badReport, maxReports)
+	if n.limits, err = openLimits(p.Limits, n.cfg.Limit, n.log); err != nil {
+		return err
+	}
 	if n.store, err = blockstore.Open(p.Index, blockstore.Config{Logger: n.log}); err != nil {
 		return indexError(p.Index, err)
 	}
@@ -117,7 +135,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if n.transcriber, err = transcribe.New(tc); err != nil {
 		return api.Errorf(api.CodeUsage, "transcription settings: %w", err)
 	}
-	n.library = newLibrary(n.store)
+	n.library = newLibrary(n.store, n.damage, n.log)
 	n.jobs = newJobQueue(n.store, n.log)
 	return nil
 }
@@ -169,12 +187,16 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, net.Close()) }()
+	net.down = n.limits.down
 	n.online = net
 	g, ctx := errgroup.WithContext(ctx)
-	server := protocol.NewServer(net.host, protocol.ServerConfig{Library: n.library, Authorizer: n, Logger: n.log})
-	g.Go(func() error { return server.Run(ctx) })
+	net.server = protocol.NewServer(net.host, protocol.ServerConfig{Library: n.library, Authorizer: n, Logger: n.log, Up: n.limits.up})
+	g.Go(func() error { return net.server.Run(ctx) })
 	g.Go(func() error { return net.discover(ctx, n.trust) })
 	g.Go(func() error { return n.store.Run(ctx) })
+	g.Go(func() error { return n.limits.run(ctx) })
+	g.Go(func() error { return n.sendReports(ctx, net) })
+	g.Go(func() error { return n.library.checkDisk(ctx) })
 	g.Go(func() error { return n.runJobs(ctx) })
 	var serveErr error
 	if n.cfg.Serve {

@@ -128,14 +128,31 @@ func (n *Node) checkVideos(ctx context.Context) api.Check {
 		}
 		total++
 		if path, state, err := n.fileState(v.CID); err == nil && state != videoWhole && len(gone) < 10 {
-			gone = append(gone, fmt.Sprintf("%s (%s)", cmp.Or(path, v.Name), state))
+			gone = append(gone, fmt.Sprintf("%s (%s)", cmp.Or(path, v.Name), n.trouble(path, state)))
 		}
 	}
 	if len(gone) == 0 {
 		return api.Check{Name: "videos", State: checkOK, Detail: fmt.Sprintf("%d in the catalogue, their files in place", total)}
 	}
-	return api.Check{Name: "videos", State: checkWarning, Detail: "not served: " + strings.Join(gone, ", "),
-		Remedy: "restore the file, add it again, or forget it with: vidsync rm REF"}
+	return api.Check{Name: "videos", State: checkWarning, Detail: "not served whole: " + strings.Join(gone, ", "),
+		Remedy: "restore the file and add it again, mend it with vidsync verify --repair REF, or forget it with vidsync rm REF"}
+}
+
+// trouble is a state of a video that is not whole, with where it is damaged.
+func (n *Node) trouble(path, state string) string {
+	if state != videoDamaged {
+		return state
+	}
+	damage := n.damageOf(path)
+	if len(damage) == 0 {
+		return state // until just now
+	}
+	d := damage[0]
+	text := fmt.Sprintf("damaged at bytes %d to %d", d.Offset, d.Offset+d.Length-1)
+	if len(damage) > 1 {
+		text += fmt.Sprintf(" and %d more places", len(damage)-1)
+	}
+	return text
 }
 
 // checkClock finds a clock that was never set: tickets expire by it.

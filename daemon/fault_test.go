@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p"
@@ -131,7 +132,7 @@ func (l *liar) Piece(_ context.Context, _ cid.Cid, block, piece int, buf, proof 
 
 type anybody struct{}
 
-func (anybody) Authorize(peer.ID, cid.Cid, []byte) error { return nil }
+func (anybody) Authorize(peer.ID, cid.Cid, []byte) (time.Time, error) { return time.Time{}, nil }
 
 // startLiar returns the liar's address.
 func startLiar(t *testing.T, path string, data []byte) string {

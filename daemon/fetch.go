@@ -28,13 +28,14 @@ type fetchSpec struct {
 	Peers        []string `json:"peers,omitempty"`
 	NoTranscribe bool     `json:"no_transcribe,omitempty"`
 	Detached     bool     `json:"detached,omitempty"` // nobody waits: keep trying
+	Reading      bool     `json:"reading,omitempty"`  // only as long as somebody reads
 }
 
 // blend is what several requests for one video, oldest first, ask for together.
 // The first one that says where the video goes decides, and the newest ticket
 // is the one to show.
 func blend(specs [][]byte) (fetchSpec, error) {
-	all := fetchSpec{NoTranscribe: true}
+	all := fetchSpec{NoTranscribe: true, Reading: true}
 	for _, data := range specs {
 		var s fetchSpec
 		if err := json.Unmarshal(data, &s); err != nil {
@@ -49,6 +50,7 @@ func blend(specs [][]byte) (fetchSpec, error) {
 		}
 		all.NoTranscribe = all.NoTranscribe && s.NoTranscribe
 		all.Detached = all.Detached || s.Detached
+		all.Reading = all.Reading && s.Reading
 	}
 	return all, nil
 }
@@ -62,7 +64,7 @@ func (n *Node) Fetch(ctx context.Context, req api.FetchRequest, emit func(api.Pr
 	if req.Output != "" && !filepath.IsAbs(req.Output) {
 		return api.FetchResult{}, api.Errorf(api.CodeUsage, "output %q is not an absolute path", req.Output)
 	}
-	job, err := n.fetchJob(ctx, req)
+	job, err := n.fetchJob(ctx, req, false)
 	if err != nil {
 		return api.FetchResult{}, err
 	}
@@ -137,9 +139,13 @@ func (n *Node) awaitFetch(ctx context.Context, t *task, emit func(api.Progress))
 	}
 }
 
-// fetchJob checks a request and makes a job of it.
-func (n *Node) fetchJob(ctx context.Context, req api.FetchRequest) (blockstore.Job, error) {
-	spec := fetchSpec{Output: req.Output, Peers: req.Peers, NoTranscribe: req.NoTranscribe || n.cfg.NoTranscribe, Detached: req.Detach}
+// fetchJob checks a request and makes a job of it, which reading tells to be for
+// as long as somebody reads.
+func (n *Node) fetchJob(ctx context.Context, req api.FetchRequest, reading bool) (blockstore.Job, error) {
+	spec := fetchSpec{
+		Output: req.Output, Peers: req.Peers, Detached: req.Detach, Reading: reading,
+		NoTranscribe: req.NoTranscribe || n.cfg.NoTranscribe,
+	}
 	video, err := n.resolve(req.Ref)
 	if api.CodeOf(err) == api.CodeNotFound { // it can't be asked of anybody
 		err = api.Errorf(api.CodeUsage, "%w", err)
@@ -153,6 +159,9 @@ func (n *Node) fetchJob(ctx context.Context, req api.FetchRequest) (blockstore.J
 			return blockstore.Job{}, api.Errorf(api.CodeUsage, "%w", err)
 		}
 		spec.Ticket, spec.Name = req.Ref, inv.Name
+		if err := n.honoured(inv.capability); err != nil {
+			return blockstore.Job{}, api.Errorf(api.CodeRefused, "%w on this node; make a new one with: vidsync ticket %s", err, video)
+		}
 		if err := inv.check(video, time.Now()); err != nil && !n.isWhole(ctx, video) {
 			return blockstore.Job{}, api.Errorf(api.CodeRefused, "%w (on %s); ask its owner for a new one", err, inv.Expires.Format(time.RFC1123))
 		}
@@ -175,10 +184,11 @@ func (n *Node) fetchJob(ctx context.Context, req api.FetchRequest) (blockstore.J
 // fetchError is what the waiting user is told of a fetch that did not end well.
 func (n *Node) fetchError(ctx context.Context, t *task, err error, timeout time.Duration) error {
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
+		why := t.obstacles()
 		if err := n.abandon(ctx, t); err != nil {
 			return err
 		}
-		return api.Errorf(api.CodeUnavailable, "video %s did not arrive within %v; what came is kept, and the same command goes on from there", t.job.Video, timeout)
+		return api.Errorf(api.CodeUnavailable, "video %s did not arrive within %v%s; what came is kept, and the same command goes on from there", t.job.Video, timeout, why)
 	}
 	if errors.Is(err, errGivenUp) {
 		return api.Errorf(api.CodeOther, "fetch of %s was given up by another command", t.job.Video)

@@ -89,7 +89,11 @@ func (p *providers) answers() answers {
 
 func (p *providers) allBad() error {
 	for id, why := range p.banned {
-		return api.Errorf(api.CodeCorrupt, "peer %s sent wrong bytes and nobody else has video %s: %v; ask its owner to run `vidsync verify` there, then fetch again", id, p.video, why)
+		lift := "rm" // of who is not trusted, or adding it would make it so
+		if p.trust.has(id) {
+			lift = "add"
+		}
+		return api.Errorf(api.CodeCorrupt, "peer %s sent wrong bytes and nobody else has video %s: %v; ask its owner to run `vidsync verify --repair` there, then lift the ban with: vidsync peer %s %s", id, p.video, why, lift, id)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"sync"
 
 	"github.com/ipfs/go-cid"
@@ -22,15 +23,18 @@ const maxManifests = 16
 // verified pieces of those that it is still fetching. It implements
 // protocol.Library.
 type library struct {
-	store *blockstore.Store
+	store  *blockstore.Store
+	damage *damageList
+	checks *diskChecks
+	log    *slog.Logger
 
 	mu        sync.Mutex
 	active    map[cid.Cid]*fetch
 	manifests map[cid.Cid]*manifest.Manifest
 }
 
-func newLibrary(store *blockstore.Store) *library {
-	return &library{store: store, active: map[cid.Cid]*fetch{}, manifests: map[cid.Cid]*manifest.Manifest{}}
+func newLibrary(store *blockstore.Store, damage *damageList, log *slog.Logger) *library {
+	return &library{store: store, damage: damage, checks: newDiskChecks(), log: log, active: map[cid.Cid]*fetch{}, manifests: map[cid.Cid]*manifest.Manifest{}}
 }
 
 // begin makes a fetch's verified pieces servable, until end.
@@ -120,6 +124,9 @@ func (l *library) Holdings(video cid.Cid) (*manifest.Holdings, <-chan struct{}, 
 		return nil, nil, err
 	}
 	have, err := l.store.Holdings(m)
+	if err == nil {
+		err = l.withoutDamage(m, have)
+	}
 	return have, nil, err
 }
 
@@ -149,7 +156,14 @@ func (l *library) Piece(ctx context.Context, video cid.Cid, block, piece int, bu
 		}
 	}
 	b := m.Block(block)
-	data, proof, err := l.store.LoadPiece(ctx, b.Digest, b.Len, piece, buf, proof)
+	load := l.store.LoadPiece
+	if l.damage.any() { // a disk that lied once is not taken at its word
+		load = l.store.ReadPiece
+	}
+	data, proof, err := load(ctx, b.Digest, b.Len, piece, buf, proof)
+	if bad, ok := errors.AsType[*blockstore.CorruptError](err); ok {
+		l.marked(bad.Path, b, piece, bad.Offset, manifest.ErrCorrupt.Error())
+	}
 	if errors.Is(err, blockstore.ErrChanged) {
 		err = fmt.Errorf("%w: %w", protocol.ErrChanged, err)
 	}

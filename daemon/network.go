@@ -72,6 +72,9 @@ type network struct {
 	static  []peer.AddrInfo
 	mdns    bool
 
+	down   protocol.Pacer   // of pieces on their way here
+	server *protocol.Server // set before Run says that the node is on the network
+
 	mu  sync.Mutex
 	lan map[peer.ID]peer.AddrInfo // found by mDNS
 }

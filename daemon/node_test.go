@@ -27,6 +27,7 @@ func paths(home string) daemon.Paths {
 	return daemon.Paths{
 		Identity: at("identity.key"), Peers: at("peers.json"), Index: at("index"), Work: at("work"),
 		Videos: at("videos"), Socket: at("vidsync.sock"), Lock: at("lock"), APIToken: at("api.token"),
+		Limits: at("limits.json"), Banned: at("banned.json"), Damaged: at("damaged.json"), Revoked: at("revoked.json"),
 	}
 }
 

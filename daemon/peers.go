@@ -26,7 +26,8 @@ func (n *Node) ID(ctx context.Context) (api.Identity, error) {
 	return api.Identity{PeerID: n.self.String(), Addrs: net.fullAddrs()}, nil
 }
 
-// AddPeer trusts a peer, and connects to it if its address is known.
+// AddPeer trusts a peer, and connects to it if its address is known. A ban of
+// the peer is lifted.
 func (n *Node) AddPeer(_ context.Context, req api.AddPeerRequest) (api.Peer, error) {
 	info, err := parsePeer(req.Addr)
 	if err != nil {
@@ -39,13 +40,23 @@ func (n *Node) AddPeer(_ context.Context, req api.AddPeerRequest) (api.Peer, err
 	if err != nil {
 		return api.Peer{}, err
 	}
-	return listedPeer(p), nil
+	_, err = n.bans.forgive(info.ID)
+	return listedPeer(p), err
 }
 
-// RemovePeer stops trusting a peer, and cuts the connection to it at once.
+// RemovePeer stops trusting a peer, and cuts the connection to it at once. A ban
+// of the peer is lifted, also of one that is not trusted.
 func (n *Node) RemovePeer(_ context.Context, ref string) (api.Peer, error) {
 	p, err := n.trust.remove(ref)
+	if id, idErr := peer.Decode(ref); api.CodeOf(err) == api.CodeNotFound && idErr == nil {
+		if forgiven, err := n.bans.forgive(id); forgiven || err != nil {
+			return api.Peer{PeerID: ref, Addrs: []string{}}, err
+		}
+	}
 	if err != nil {
+		return api.Peer{}, err
+	}
+	if _, err := n.bans.forgive(p.ID); err != nil {
 		return api.Peer{}, err
 	}
 	if net := n.onlineNow(); net != nil {
@@ -54,6 +65,7 @@ func (n *Node) RemovePeer(_ context.Context, ref string) (api.Peer, error) {
 			n.log.Warn("close connection", "peer", p.ID, "error", err)
 		}
 	}
+	n.reauthorize()
 	out := listedPeer(p)
 	out.Trusted = false
 	return out, nil
@@ -77,27 +89,42 @@ func (n *Node) onlineNow() *network {
 	}
 }
 
-// Peers lists the trusted peers and everyone who is connected.
+// Peers lists the peers that are trusted, banned or connected.
 func (n *Node) Peers(ctx context.Context) ([]api.Peer, error) {
-	var peers []api.Peer
+	peers := []api.Peer{}
 	for _, p := range n.trust.all() {
 		peers = append(peers, listedPeer(p))
 	}
+	others := n.bans.peers(time.Now())
 	net := n.onlineNow()
-	if net == nil {
-		return append([]api.Peer{}, peers...), nil
+	if net != nil {
+		others = append(others, net.host.Network().Peers()...)
 	}
-	for _, id := range net.host.Network().Peers() {
+	for _, id := range others {
 		if !slices.ContainsFunc(peers, func(p api.Peer) bool { return p.PeerID == id.String() }) {
 			peers = append(peers, api.Peer{PeerID: id.String(), Addrs: []string{}})
 		}
 	}
 	var wg sync.WaitGroup
 	for i := range peers {
-		wg.Go(func() { n.observe(ctx, net, &peers[i]) })
+		n.tellBan(&peers[i])
+		if net != nil {
+			wg.Go(func() { n.observe(ctx, net, &peers[i]) })
+		}
 	}
 	wg.Wait()
-	return append([]api.Peer{}, peers...), nil
+	return peers, nil
+}
+
+// tellBan adds the latest ban of a peer.
+func (n *Node) tellBan(p *api.Peer) {
+	id, err := peer.Decode(p.PeerID)
+	if err != nil {
+		return // from our own list: cannot happen, and there is nothing to add
+	}
+	if b, banned := n.bans.of(id, time.Now()); banned {
+		p.Banned, p.BannedReason, p.Ban = true, b.Reason, b.listed()
+	}
 }
 
 // observe adds what the network knows of a peer.
@@ -108,9 +135,6 @@ func (n *Node) observe(ctx context.Context, net *network, p *api.Peer) {
 	}
 	traffic := net.traffic.GetBandwidthForPeer(id)
 	p.RateIn, p.RateOut, p.BytesIn, p.BytesOut = traffic.RateIn, traffic.RateOut, traffic.TotalIn, traffic.TotalOut
-	if why, banned := n.bans.of(p.PeerID); banned {
-		p.Banned, p.BannedReason = true, why
-	}
 	conns := net.host.Network().ConnsToPeer(id)
 	if len(conns) == 0 {
 		return
@@ -137,31 +161,4 @@ func transportOf(a ma.Multiaddr) string {
 		return "tcp"
 	}
 	return "other"
-}
-
-// maxBans bounds how many misbehaving peers are remembered.
-const maxBans = 1024
-
-// banList remembers who sent wrong bytes, for the node's life.
-type banList struct {
-	mu      sync.Mutex
-	reasons map[string]string // by peer ID
-}
-
-func (b *banList) add(peer string, why error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.reasons == nil {
-		b.reasons = map[string]string{}
-	}
-	if len(b.reasons) < maxBans {
-		b.reasons[peer] = why.Error()
-	}
-}
-
-func (b *banList) of(peer string) (string, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	why, ok := b.reasons[peer]
-	return why, ok
 }

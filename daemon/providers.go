@@ -37,6 +37,7 @@ type providers struct {
 	video   cid.Cid
 	log     *slog.Logger
 	crowded func() bool // tells whether other fetches wait for this one's place; nil: none ever do
+	bans    *banList
 
 	manifest chan *manifest.Manifest // receives the first one that a peer sends; nil: known
 	peers    chan exchange.Peer      // receives peers that serve the video
@@ -52,9 +53,9 @@ type providers struct {
 	served     time.Time // when a provider was last seen; zero: never
 }
 
-func newProviders(net *network, trust *trustList, video cid.Cid, log *slog.Logger) *providers {
+func newProviders(net *network, trust *trustList, bans *banList, video cid.Cid, log *slog.Logger) *providers {
 	return &providers{
-		net: net, trust: trust, video: video, log: log,
+		net: net, trust: trust, bans: bans, video: video, log: log,
 		manifest: make(chan *manifest.Manifest, 1),
 		peers:    make(chan exchange.Peer),
 		asked:    map[peer.ID]error{},
@@ -75,14 +76,25 @@ func (p *providers) join(spec []byte) {
 	if s.Ticket != "" {
 		if inv, err := parseTicket(s.Ticket); err == nil {
 			p.capability = inv.Bytes
-			p.named = append(p.named, inv.Provider)
+			p.nameProvider(inv.Provider)
 		}
 	}
 	for _, addr := range s.Peers {
 		if info, err := parsePeer(addr); err == nil {
-			p.named = append(p.named, info)
+			p.nameProvider(info)
 		}
 	}
+}
+
+// nameProvider adds a provider, or its addresses to those of one that was named
+// before: a ticket may have an address from long ago. The caller holds mu.
+func (p *providers) nameProvider(info peer.AddrInfo) {
+	i := slices.IndexFunc(p.named, func(n peer.AddrInfo) bool { return n.ID == info.ID })
+	if i < 0 {
+		p.named = append(p.named, info)
+		return
+	}
+	p.named[i].Addrs = slices.Concat(info.Addrs, p.named[i].Addrs)
 }
 
 // need says that the fetch depends on peers from now on.
@@ -144,6 +156,10 @@ func (p *providers) notAsked(candidates []peer.AddrInfo, limit int) []peer.AddrI
 		_, known := p.asked[info.ID]
 		if !known && info.ID != p.net.host.ID() && len(p.asked) < limit {
 			p.asked[info.ID] = errNotAskedYet
+			if why := p.bans.from(info.ID, p.video, time.Now()); why != nil {
+				p.banned[info.ID] = why
+				continue
+			}
 			fresh = append(fresh, info)
 		}
 	}
@@ -223,7 +239,7 @@ func (p *providers) ask(ctx context.Context, info peer.AddrInfo) error {
 			return fmt.Errorf("%w: %s", errUnreachable, lastLine(err))
 		}
 	}
-	remote := protocol.NewRemote(p.net.host, info.ID, p.video, p.ticket(), protocol.ClientConfig{Buffers: p.net.buffers})
+	remote := protocol.NewRemote(p.net.host, info.ID, p.video, p.ticket(), protocol.ClientConfig{Buffers: p.net.buffers, Down: p.net.down})
 	m, err := p.manifestFrom(ctx, remote)
 	if err != nil {
 		return err
@@ -353,6 +369,6 @@ func (n *Node) onBad(p *providers, m *manifest.Manifest) func(peer string, block
 	return func(peer string, block, piece int, why error) {
 		n.log.Warn("peer sent wrong bytes", "peer", peer, "video", m.CID(), "block", m.Block(block).CID(), "piece", piece, "error", why)
 		p.ban(peer, fmt.Errorf("block %d, piece %d: %w", block, piece, why))
-		n.bans.add(peer, why)
+		n.blame(badReport{video: m.CID(), block: block, piece: piece, capability: p.ticket()}, peer, why)
 	}
 }

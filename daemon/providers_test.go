@@ -57,7 +57,7 @@ func TestHopeless(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := newProviders(net, nil, testVideo(t, 1).CID(), net.log)
+			p := newProviders(net, new(trustList), new(banList), testVideo(t, 1).CID(), net.log)
 			tt.change(p)
 			err := p.hopeless(time.Now().Add(tt.waited))
 			wait, _ := errors.AsType[*waitError](err)
@@ -65,6 +65,17 @@ func TestHopeless(t *testing.T) {
 				t.Errorf("hopeless: %v, want code %d, yields %v", err, tt.code, tt.yields)
 			}
 		})
+	}
+}
+
+// A provider that is named with two addresses is asked at both.
+func TestAddressesOfOneProvider(t *testing.T) {
+	net := testNetwork(t)
+	_, id := testKey(t)
+	p := newProviders(net, new(trustList), new(banList), testVideo(t, 1).CID(), net.log)
+	p.join([]byte(`{"peers":["/ip4/192.0.2.1/tcp/1/p2p/` + id.String() + `","/ip4/192.0.2.2/tcp/2/p2p/` + id.String() + `"]}`))
+	if got := p.fresh(); len(got) != 1 || len(got[0].Addrs) != 2 {
+		t.Errorf("asked are %v", got)
 	}
 }
 
@@ -89,7 +100,7 @@ func TestStrangersCrowdOutNobody(t *testing.T) {
 	if _, ok := net.onLAN(last); len(net.lanPeers()) != maxLANPeers || !ok {
 		t.Errorf("%d LAN peers are remembered, the newest is: %v", len(net.lanPeers()), ok)
 	}
-	p := newProviders(net, trust, testVideo(t, 1).CID(), net.log)
+	p := newProviders(net, trust, new(banList), testVideo(t, 1).CID(), net.log)
 	if got := len(p.fresh()); got != maxStrangers {
 		t.Errorf("%d strangers are asked, want %d", got, maxStrangers)
 	}

@@ -70,6 +70,9 @@ func (n *Node) removeFiles(video cid.Cid, all bool, freed *api.Freed) error {
 	}
 	var doomed []string
 	for _, f := range files {
+		if err := n.damage.heal(f.Path); err != nil {
+			return err
+		}
 		info, err := os.Lstat(f.Path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):

@@ -87,9 +87,10 @@ func (n *Node) readAgain(ctx context.Context, file *os.File, v blockstore.Video,
 
 // bringPieces gets what have lacks from peers into sink.
 func (n *Node) bringPieces(ctx context.Context, net *network, m *manifest.Manifest, have *manifest.Holdings, sink exchange.Sink) error {
-	p := newProviders(net, n.trust, m.CID(), n.log)
+	p := newProviders(net, n.trust, n.bans, m.CID(), n.log)
 	p.know(m)
 	x := exchange.New(m.Size(), have, sink, exchange.Config{Self: n.self.String(), MaxInFlight: maxInFlight, Logger: n.log, OnBad: n.onBad(p, m)})
+	defer n.memory.enter(x)()
 	g, ctx := errgroup.WithContext(ctx)
 	looking, stop := context.WithCancel(ctx)
 	g.Go(func() error { return p.lookUntil(looking) })

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"os"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -17,7 +15,7 @@ import (
 )
 
 // serveAPI answers the local API on the home's socket and, if asked for, on a
-// loopback TCP address, until ctx ends. It tells systemd that the node is ready.
+// loopback TCP address, until ctx ends. It keeps systemd informed.
 func (n *Node) serveAPI(ctx context.Context, g *errgroup.Group) error {
 	handler := api.Handler(n, api.HandlerConfig{Version: n.cfg.Version})
 	socket, err := api.Listen(n.cfg.Paths.Socket)
@@ -31,12 +29,7 @@ func (n *Node) serveAPI(ctx context.Context, g *errgroup.Group) error {
 		}
 	}
 	n.log.Info("ready", "peer_id", n.self, "socket", n.cfg.Paths.Socket, "addrs", n.online.fullAddrs())
-	n.logged("tell systemd", notifySystemd("READY=1"))
-	g.Go(func() error {
-		<-ctx.Done()
-		n.logged("tell systemd", notifySystemd("STOPPING=1"))
-		return ctx.Err()
-	})
+	g.Go(func() error { return n.reportToSystemd(ctx) })
 	return nil
 }
 
@@ -76,20 +69,4 @@ func loadToken(path string) (string, error) {
 		return "", fmt.Errorf("write API token: %w", err)
 	}
 	return token, nil
-}
-
-// notifySystemd tells the service manager of a change of state, if one asked
-// to be told. (sd_notify(3))
-func notifySystemd(state string) error {
-	socket := os.Getenv("NOTIFY_SOCKET")
-	if socket == "" {
-		return nil
-	}
-	conn, err := net.DialTimeout("unixgram", socket, time.Second)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	_, err = conn.Write([]byte(state))
-	return err
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/vidsync/vidsync/api"
 	"github.com/vidsync/vidsync/blockstore"
@@ -19,6 +20,7 @@ func (n *Node) Status(ctx context.Context) (api.Status, error) {
 	s := api.Status{
 		PeerID: n.self.String(), Version: n.cfg.Version, Daemon: n.cfg.Serve,
 		Started: n.started.UTC(), Addrs: []string{}, Jobs: []api.Job{}, MemoryBytes: residentMemory(),
+		Limits: n.limits.listed(time.Now()), Resources: n.resources(),
 	}
 	for v, err := range n.store.Videos() {
 		if err != nil {

@@ -24,6 +24,7 @@ type task struct {
 
 	mu      sync.Mutex
 	report  func() api.Progress // what to show; nil before it runs
+	account func() string       // why providers did not help; nil before it runs
 	specs   [][]byte            // of the requests that it serves, oldest first
 	hear    func(spec []byte)   // is told of requests that join; nil before it runs
 	waiting int                 // calls of wait
@@ -82,6 +83,27 @@ func (t *task) progress() (api.Progress, bool) {
 		return api.Progress{}, false
 	}
 	return report(), true
+}
+
+func (t *task) setAccount(account func() string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.account = account
+}
+
+// obstacles is a clause about the providers that did not help; empty if none
+// is known.
+func (t *task) obstacles() string {
+	t.mu.Lock()
+	account := t.account
+	t.mu.Unlock()
+	if account == nil {
+		return ""
+	}
+	if text := account(); text != "" {
+		return " (" + text + ")"
+	}
+	return ""
 }
 
 // ended tells whether the attempt has ended.

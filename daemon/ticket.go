@@ -60,6 +60,7 @@ type capability struct {
 	Signer  peer.ID
 	Expires time.Time
 	ID      [8]byte // random, names the ticket
+	Issued  int64   // milliseconds since 1970; 0: signed by a version that did not say
 }
 
 // claims is the signed part of a capability on the wire.
@@ -68,6 +69,16 @@ type claims struct {
 	Video   []byte
 	Signer  []byte
 	Expires int64 // seconds since 1970
+	ID      [8]byte
+	Issued  int64 // milliseconds since 1970
+}
+
+// oldClaims is claims as they were before they said when they were made.
+type oldClaims struct {
+	_       struct{} `cbor:",toarray"`
+	Video   []byte
+	Signer  []byte
+	Expires int64
 	ID      [8]byte
 }
 
@@ -88,7 +99,7 @@ type ticket struct {
 }
 
 func signCapability(key crypto.PrivKey, c capability) ([]byte, error) {
-	body, err := cbor.Marshal(claims{Video: c.Video.Bytes(), Signer: []byte(c.Signer), Expires: c.Expires.Unix(), ID: c.ID})
+	body, err := cbor.Marshal(claims{Video: c.Video.Bytes(), Signer: []byte(c.Signer), Expires: c.Expires.Unix(), ID: c.ID, Issued: c.Issued})
 	if err != nil {
 		return nil, fmt.Errorf("sign ticket: %w", err)
 	}
@@ -107,7 +118,7 @@ func parseCapability(data []byte) (capability, error) {
 	if err := decodeStrict(data, &s); err != nil {
 		return capability{}, fmt.Errorf("capability: %w", err)
 	}
-	if err := decodeStrict(s.Claims, &body); err != nil {
+	if err := decodeClaims(s.Claims, &body); err != nil {
 		return capability{}, fmt.Errorf("capability: %w", err)
 	}
 	signer, err := peer.IDFromBytes(body.Signer)
@@ -126,7 +137,17 @@ func parseCapability(data []byte) (capability, error) {
 	if err != nil {
 		return capability{}, fmt.Errorf("capability: %w", err)
 	}
-	return capability{Video: video, Signer: signer, Expires: time.Unix(body.Expires, 0), ID: body.ID}, nil
+	return capability{Video: video, Signer: signer, Expires: time.Unix(body.Expires, 0), ID: body.ID, Issued: body.Issued}, nil
+}
+
+// decodeClaims reads claims of either form.
+func decodeClaims(data []byte, into *claims) error {
+	var old oldClaims
+	if err := decodeStrict(data, &old); err == nil {
+		*into = claims{Video: old.Video, Signer: old.Signer, Expires: old.Expires, ID: old.ID}
+		return nil
+	}
+	return decodeStrict(data, into)
 }
 
 // decodeStrict decodes CBOR that has exactly one encoding.
@@ -215,7 +236,7 @@ func (n *Node) Ticket(ctx context.Context, req api.TicketRequest) (api.Ticket, e
 	if err != nil {
 		return api.Ticket{}, err
 	}
-	c := capability{Video: v.CID, Signer: n.self, Expires: time.Now().Add(life)}
+	c := capability{Video: v.CID, Signer: n.self, Expires: time.Now().Add(life), Issued: n.revoked.issue(v.CID, time.Now())}
 	rand.Read(c.ID[:])
 	body, err := signCapability(n.key, c)
 	if err != nil {

@@ -119,6 +119,28 @@ func TestForgedCapability(t *testing.T) {
 	}
 }
 
+// Tickets from before they said when they were made still count.
+func TestOldCapability(t *testing.T) {
+	key, id := testKey(t)
+	video := testVideo(t, 1).CID()
+	body, err := cbor.Marshal(oldClaims{Video: video.Bytes(), Signer: []byte(id), Expires: 4e9, ID: [8]byte{7}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sig, err := key.Sign(append([]byte(signingDomain), body...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := cbor.Marshal(signed{Claims: body, Signature: sig})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := parseCapability(data)
+	if want := (capability{Video: video, Signer: id, Expires: time.Unix(4e9, 0), ID: [8]byte{7}}); err != nil || c != want {
+		t.Errorf("parsed %+v, %v, want %+v", c, err, want)
+	}
+}
+
 func FuzzParseTicket(f *testing.F) {
 	f.Add(testTicket(f))
 	f.Add(ticketPrefix)

@@ -159,25 +159,28 @@ func (t *trustList) save(peers []trustedPeer) error {
 
 // Authorize decides whether a peer may have a video. It looks at nothing but
 // who asks and what capability they bear, so a stranger learns nothing of what
-// is here. It implements protocol.Authorizer.
-func (n *Node) Authorize(p peer.ID, video cid.Cid, capability []byte) error {
+// is here. What a ticket allows ends with it. It implements protocol.Authorizer.
+func (n *Node) Authorize(p peer.ID, video cid.Cid, capability []byte) (until time.Time, err error) {
 	if n.cfg.Open || n.trust.has(p) {
-		return nil
+		return time.Time{}, nil
 	}
 	if len(capability) == 0 {
-		return fmt.Errorf("peer %s is not trusted and bears no ticket", p)
+		return time.Time{}, fmt.Errorf("peer %s is not trusted and bears no ticket", p)
 	}
 	c, err := parseCapability(capability)
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
 	if err := c.check(video, time.Now()); err != nil {
-		return err
+		return time.Time{}, err
+	}
+	if err := n.honoured(c); err != nil {
+		return time.Time{}, err
 	}
 	if c.Signer == n.self || n.trust.has(c.Signer) || n.broughtBy(video, c.Signer) {
-		return nil
+		return c.Expires, nil
 	}
-	return fmt.Errorf("ticket of peer %s is signed by %s, who is not trusted", p, c.Signer)
+	return time.Time{}, fmt.Errorf("ticket of peer %s is signed by %s, who is not trusted", p, c.Signer)
 }
 
 // broughtBy tells whether the video came here by a ticket of that signer, from

@@ -20,7 +20,9 @@ func testNode(t *testing.T) *Node {
 	n, err := Open(t.Context(), Config{Paths: Paths{
 		Identity: filepath.Join(home, "identity.key"), Peers: filepath.Join(home, "peers.json"),
 		Index: filepath.Join(home, "index"), Work: filepath.Join(home, "work"), Videos: filepath.Join(home, "videos"),
-		Lock: filepath.Join(home, "lock"),
+		Lock: filepath.Join(home, "lock"), Limits: filepath.Join(home, "limits.json"),
+		Banned: filepath.Join(home, "banned.json"), Damaged: filepath.Join(home, "damaged.json"),
+		Revoked: filepath.Join(home, "revoked.json"),
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -85,9 +87,12 @@ func TestAuthorize(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := n.Authorize(tt.who, tt.video, tt.capability)
+			until, err := n.Authorize(tt.who, tt.video, tt.capability)
 			if (err == nil) != tt.ok {
 				t.Errorf("Authorize: %v, want ok %v", err, tt.ok)
+			}
+			if want := tt.ok && tt.capability != nil; want != until.Equal(hour.Truncate(time.Second)) {
+				t.Errorf("allowed until %v, by a ticket: %v", until, want)
 			}
 		})
 	}

@@ -77,6 +77,9 @@ func (n *Node) verify(ctx context.Context, v blockstore.Video, repair bool, done
 	for _, f := range files {
 		c := checker{node: n, m: m, path: f.Path, done: done}
 		err := c.run(ctx)
+		if err == nil {
+			n.noteDamage(f, &c)
+		}
 		if err == nil && repair && len(c.bad) > 0 {
 			var repaired int
 			repaired, err = n.repair(ctx, v, f, &c)

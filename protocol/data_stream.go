@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/vidsync/vidsync/manifest"
 	"github.com/vidsync/vidsync/protocol/internal/wire"
@@ -18,9 +22,12 @@ type dataStream struct {
 	*framing
 	manifest *manifest.Manifest
 	buffers  *Buffers
+	down     *pace
 	slots    chan struct{} // one element for each request without an answer
 	wake     chan struct{} // tells the writer that there is something pending
+	opened   chan struct{} // closed once the peer has agreed to Open
 	dead     chan struct{} // closed once err is set
+	load     atomic.Int32  // calls of get that wait, and answers that nobody waits for
 
 	mu          sync.Mutex
 	err         error
@@ -44,32 +51,23 @@ type call struct {
 	err         error
 }
 
-// openData opens all data streams of a Remote.
+// openData opens all data streams of a Remote at once. What their peer says to
+// that is read by their loops.
 func (r *Remote) openData(ctx context.Context, m *manifest.Manifest) ([]*dataStream, error) {
-	data := make([]*dataStream, 0, r.cfg.DataStreams)
-	for range r.cfg.DataStreams {
-		f, err := r.openStream(ctx, PiecesID, controlBytes+pieceBufferBytes)
-		if err != nil {
-			return nil, err
-		}
-		if err := r.openPieces(f); err != nil {
-			f.end(err)
-			return nil, err
-		}
-		data = append(data, newDataStream(f, m, r.cfg.Buffers))
+	data := make([]*dataStream, r.cfg.DataStreams)
+	var g errgroup.Group
+	for i := range data {
+		g.Go(func() error {
+			f, err := r.openStream(ctx, PiecesID, controlBytes+pieceBufferBytes)
+			if err == nil {
+				data[i] = newDataStream(f, m, r.cfg.Buffers)
+				data[i].down = newPace(r.cfg.Down)
+				data[i].begin(r.openMessage())
+			}
+			return err
+		})
 	}
-	return data, nil
-}
-
-func (r *Remote) openPieces(f *framing) error {
-	if err := f.write(r.openMessage()); err != nil {
-		return err
-	}
-	var opened wire.Opened
-	if err := f.read(&opened, MaxAnswerBytes); err != nil {
-		return cutShort(err)
-	}
-	return errorOf(opened.Status)
+	return data, g.Wait()
 }
 
 func newDataStream(f *framing, m *manifest.Manifest, buffers *Buffers) *dataStream {
@@ -79,12 +77,38 @@ func newDataStream(f *framing, m *manifest.Manifest, buffers *Buffers) *dataStre
 		buffers:  buffers,
 		slots:    make(chan struct{}, MaxOutstanding),
 		wake:     make(chan struct{}, 1),
+		opened:   make(chan struct{}),
 		dead:     make(chan struct{}),
 	}
 }
 
-// get returns a call that has succeeded.
+// begin leaves Open to the writer. Requests may follow it at once: they leave
+// together, and cost no round trip more.
+func (d *dataStream) begin(open *wire.Open) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.send(open)
+}
+
+// get returns a call that has succeeded. The caller has added to load, which
+// the end of the request takes back.
 func (d *dataStream) get(ctx context.Context, block, piece int) (*call, error) {
+	c, err := d.ask(ctx, block, piece)
+	if err != nil {
+		d.load.Add(-1)
+		return nil, err
+	}
+	select {
+	case <-c.done:
+		return c, c.err
+	case <-ctx.Done():
+		d.abandon(c)
+		return nil, ctx.Err()
+	}
+}
+
+// ask sends a request once there may be one more.
+func (d *dataStream) ask(ctx context.Context, block, piece int) (*call, error) {
 	if block < 0 || block >= d.manifest.NumBlocks() ||
 		piece < 0 || piece >= manifest.NumPieces(d.manifest.Block(block).Len) {
 		return nil, errors.New("the video has no such piece")
@@ -96,17 +120,7 @@ func (d *dataStream) get(ctx context.Context, block, piece int) (*call, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	c, err := d.request(block, piece)
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case <-c.done:
-		return c, c.err
-	case <-ctx.Done():
-		d.abandon(c)
-		return nil, ctx.Err()
-	}
+	return d.request(block, piece)
 }
 
 func (d *dataStream) request(block, piece int) (*call, error) {
@@ -127,9 +141,9 @@ func (d *dataStream) request(block, piece int) (*call, error) {
 	return c, nil
 }
 
-// send leaves a request to the writer. The caller holds mu.
-func (d *dataStream) send(req *wire.PieceRequest) {
-	d.pending = appendMessage(d.pending, req)
+// send leaves a message to the writer. The caller holds mu.
+func (d *dataStream) send(m proto.Message) {
+	d.pending = appendMessage(d.pending, m)
 	select {
 	case d.wake <- struct{}{}:
 	default:
@@ -161,11 +175,22 @@ func (d *dataStream) writeRequests(ctx context.Context) error {
 		}
 		out := d.takePending()
 		if err := d.writeFull(out); err != nil {
-			return fmt.Errorf("write piece requests: %w", err)
+			return d.reason(fmt.Errorf("write piece requests: %w", err))
 		}
 		d.mu.Lock()
 		d.spare = out
 		d.mu.Unlock()
+	}
+}
+
+// reason is why a write failed. Requests may fail to leave because the peer has
+// declined Open; then what it said counts.
+func (d *dataStream) reason(err error) error {
+	select {
+	case <-d.opened:
+		return err
+	case <-d.dead:
+		return d.err
 	}
 }
 
@@ -178,8 +203,14 @@ func (d *dataStream) takePending() []byte {
 }
 
 // readAnswers reads until the stream ends, and then fails all calls.
-func (d *dataStream) readAnswers() error {
-	err := d.readEach()
+func (d *dataStream) readAnswers(ctx context.Context) error {
+	if err := d.readOpened(); err != nil {
+		err = fmt.Errorf("open pieces stream: %w", err)
+		d.fail(fmt.Errorf("%w: %w", ErrClosed, err))
+		return err
+	}
+	close(d.opened)
+	err := d.readEach(ctx)
 	if errors.Is(err, io.EOF) {
 		err = errors.New("closed by the peer")
 	}
@@ -188,7 +219,7 @@ func (d *dataStream) readAnswers() error {
 	return err
 }
 
-func (d *dataStream) readEach() error {
+func (d *dataStream) readEach(ctx context.Context) error {
 	var answer wire.PieceAnswer
 	for {
 		d.armForAnswer()
@@ -202,7 +233,7 @@ func (d *dataStream) readEach() error {
 		if err := d.check(&answer, c, abandoned); err != nil {
 			return err
 		}
-		if err := d.receive(&answer, c, abandoned); err != nil {
+		if err := d.receive(ctx, &answer, c, abandoned); err != nil {
 			return err
 		}
 	}
@@ -258,13 +289,13 @@ func (d *dataStream) check(a *wire.PieceAnswer, c *call, abandoned bool) error {
 }
 
 // receive reads the bytes after a header and ends the call.
-func (d *dataStream) receive(a *wire.PieceAnswer, c *call, abandoned bool) error {
+func (d *dataStream) receive(ctx context.Context, a *wire.PieceAnswer, c *call, abandoned bool) error {
 	if err := errorOf(a.Status); err != nil {
 		d.finish(c, func() { c.err = err })
 		return nil
 	}
 	if abandoned {
-		if err := d.discard(int(a.Size)); err != nil {
+		if err := d.paced(ctx, int(a.Size), func(_, n int) error { return d.discard(n) }); err != nil {
 			return err
 		}
 		d.finish(c, func() { c.err = errCancelled })
@@ -272,11 +303,27 @@ func (d *dataStream) receive(a *wire.PieceAnswer, c *call, abandoned bool) error
 	}
 	buf := d.buffers.get()
 	data := buf.piece()[:a.Size]
-	if err := d.readFull(data); err != nil {
+	if err := d.paced(ctx, len(data), func(from, n int) error { return d.readFull(data[from : from+n]) }); err != nil {
 		d.buffers.put(buf)
 		return err
 	}
 	d.finish(c, func() { c.data, c.proof, c.buffer = data, a.Proof, buf })
+	return nil
+}
+
+// paced takes size bytes from the stream, as fast as they may come. No
+// deadline runs while it waits for the next of them to be allowed.
+func (d *dataStream) paced(ctx context.Context, size int, take func(from, n int) error) error {
+	for from := 0; from < size; {
+		n := d.down.stretch(size - from)
+		if err := take(from, n); err != nil {
+			return err
+		}
+		if err := d.down.wait(ctx, n); err != nil {
+			return err
+		}
+		from += n
+	}
 	return nil
 }
 
@@ -287,6 +334,7 @@ func (d *dataStream) finish(c *call, setResult func()) {
 	d.outstanding[0] = nil
 	d.outstanding = d.outstanding[1:]
 	<-d.slots
+	d.load.Add(-1)
 	setResult()
 	if c.abandoned && c.buffer != nil { // while its bytes came
 		d.buffers.put(c.buffer)

@@ -124,7 +124,7 @@ func TestDocumentedExchange(t *testing.T) {
 	if _, err := fetched.Manifest(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r := run(t, client, proxy.ID(), v.manifest, protocol.ClientConfig{})
+	r := run(t, client, proxy.ID(), v.manifest, protocol.ClientConfig{DataStreams: 1})
 	if err := checkPiece(t.Context(), r.Remote, v, 0, 0); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -113,15 +114,19 @@ func (f *framing) read(m proto.Message, limit int64) error {
 	return streamError(err)
 }
 
-// readFull fills dst with raw bytes. Deadlines are re-armed as they come.
+// readFull fills dst with raw bytes. The deadline is armed again as they come.
 func (f *framing) readFull(dst []byte) error {
-	for len(dst) > 0 {
-		n := min(len(dst), stretchBytes)
-		f.armRead()
-		if _, err := io.ReadFull(f.in, dst[:n]); err != nil {
+	f.armRead()
+	for passed := 0; len(dst) > 0; {
+		n, err := f.in.Read(dst)
+		dst = dst[n:]
+		if err != nil && len(dst) > 0 {
 			return streamError(cutShort(err))
 		}
-		dst = dst[n:]
+		if passed += n; passed >= leastProgress {
+			passed = 0
+			f.armRead()
+		}
 	}
 	return nil
 }
@@ -130,7 +135,7 @@ func (f *framing) readFull(dst []byte) error {
 func (f *framing) discard(n int) error {
 	for n > 0 {
 		f.armRead()
-		done, err := f.in.Discard(min(n, stretchBytes))
+		done, err := f.in.Discard(min(n, leastProgress))
 		if err != nil {
 			return streamError(cutShort(err))
 		}
@@ -152,17 +157,28 @@ func (f *framing) write(m proto.Message) error {
 	return f.writeFull(f.out)
 }
 
-// writeFull sends raw bytes. Deadlines are re-armed as they leave.
+// writeFull sends raw bytes. The deadline is armed again as they leave.
 func (f *framing) writeFull(src []byte) error {
 	for len(src) > 0 {
-		n := min(len(src), stretchBytes)
-		_ = f.stream.SetWriteDeadline(time.Now().Add(f.timeout))
-		if _, err := f.stream.Write(src[:n]); err != nil {
+		n, err := f.writeSome(src, f.timeout)
+		if err != nil && (n < leastProgress || !timedOut(err)) {
 			return streamError(err)
 		}
 		src = src[n:]
 	}
 	return nil
+}
+
+// writeSome sends the start of src, and returns how much of it was taken. When
+// time has run out, it may be called again.
+func (f *framing) writeSome(src []byte, within time.Duration) (int, error) {
+	_ = f.stream.SetWriteDeadline(time.Now().Add(within))
+	return f.stream.Write(src[:min(len(src), stretchBytes)])
+}
+
+func timedOut(err error) bool {
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout()
 }
 
 func (f *framing) armRead() { _ = f.stream.SetReadDeadline(time.Now().Add(f.timeout)) }

@@ -33,9 +33,10 @@ var transports = map[string][]libp2p.Option{
 	},
 }
 
-func newHost(t testing.TB, transport string) host.Host {
+func newHost(t testing.TB, transport string, more ...libp2p.Option) host.Host {
 	t.Helper()
-	h, err := libp2p.New(append([]libp2p.Option{libp2p.DisableRelay(), libp2p.DisableMetrics()}, transports[transport]...)...)
+	options := append([]libp2p.Option{libp2p.DisableRelay(), libp2p.DisableMetrics()}, transports[transport]...)
+	h, err := libp2p.New(append(options, more...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,11 +66,17 @@ func connect(t testing.TB, from, to host.Host) {
 // serve runs a server on h until the test or the returned function ends it.
 func serve(t testing.TB, h host.Host, cfg protocol.ServerConfig) (stop func()) {
 	t.Helper()
+	_, stop = start(t, h, cfg)
+	return stop
+}
+
+func start(t testing.TB, h host.Host, cfg protocol.ServerConfig) (s *protocol.Server, stop func()) {
+	t.Helper()
 	if cfg.Authorizer == nil {
 		cfg.Authorizer = capability
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := protocol.NewServer(h, cfg)
+	s = protocol.NewServer(h, cfg)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if err := s.Run(ctx); !errors.Is(err, context.Canceled) {
@@ -81,7 +88,7 @@ func serve(t testing.TB, h host.Host, cfg protocol.ServerConfig) (stop func()) {
 	}
 	stop = func() { cancel(); wg.Wait() }
 	t.Cleanup(stop)
-	return stop
+	return s, stop
 }
 
 func serving(h host.Host) bool {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -45,6 +46,13 @@ func (l *library) called() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.calls++
+}
+
+// served is how often the library was asked for anything.
+func (l *library) served() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.calls
 }
 
 func (l *library) ManifestNode(_ context.Context, video cid.Cid, path []int) ([]byte, error) {
@@ -158,11 +166,11 @@ func smallVideo(t testing.TB) *video {
 // authorizer lets everyone in whose request has its capability.
 type authorizer string
 
-func (a authorizer) Authorize(_ peer.ID, _ cid.Cid, capability []byte) error {
+func (a authorizer) Authorize(_ peer.ID, _ cid.Cid, capability []byte) (time.Time, error) {
 	if string(capability) != string(a) {
-		return fs.ErrPermission
+		return time.Time{}, fs.ErrPermission
 	}
-	return nil
+	return time.Time{}, nil
 }
 
 const capability = authorizer("open sesame")

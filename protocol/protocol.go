@@ -58,10 +58,13 @@ const (
 )
 
 const (
-	// stretchBytes is how much may pass under one deadline: a little less
-	// than 256 KiB, so that yamux cuts it into four full frames of 64 KiB with
-	// their 12-byte headers and no short one.
+	// stretchBytes is how much is written at once: a little less than 256 KiB,
+	// so that yamux cuts it into four full frames of 64 KiB with their 12-byte
+	// headers and no short one, or sends it as one.
 	stretchBytes = 4 * (64<<10 - 12)
+	// leastProgress is how many raw bytes have to pass under one deadline, or
+	// all that are left if that is less.
+	leastProgress = 4 << 10
 	// changesEvery is the least time between two messages about holdings.
 	changesEvery = 200 * time.Millisecond
 	// changesPace is the least time that a client takes for one of them, so

@@ -16,6 +16,15 @@ type holdingsView struct {
 	update func(block int, mask uint32)
 }
 
+// followHoldings tells update what the peer holds until the stream ends.
+func (r *Remote) followHoldings(ctx context.Context, m *manifest.Manifest, update func(block int, mask uint32)) error {
+	view, err := r.openHoldings(ctx, m, update)
+	if err != nil {
+		return fmt.Errorf("open holdings stream: %w", err)
+	}
+	return view.run(ctx)
+}
+
 func (r *Remote) openHoldings(ctx context.Context, m *manifest.Manifest, update func(block int, mask uint32)) (v *holdingsView, err error) {
 	limit := maxHoldingsBytes(m.NumBlocks())
 	f, err := r.openStream(ctx, HoldingsID, controlBytes+int(limit))

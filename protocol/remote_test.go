@@ -345,7 +345,7 @@ func TestGetWaitsForRunOrContext(t *testing.T) {
 func TestBusyStreams(t *testing.T) {
 	v := smallVideo(t)
 	server, client := newHosts(t, "tcp")
-	serve(t, server, protocol.ServerConfig{Library: newLibrary(v), StreamsPerPeer: 2})
+	serve(t, server, protocol.ServerConfig{Library: newLibrary(v), StreamsPerPeer: 3})
 	first := run(t, client, server.ID(), v.manifest, protocol.ClientConfig{})
 	eventually(t, "first runs", func() bool { return first.updates() == 2 })
 	second := run(t, client, server.ID(), v.manifest, protocol.ClientConfig{})

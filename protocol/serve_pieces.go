@@ -180,11 +180,13 @@ func (p *pieceFeed) answer(ctx context.Context, req *pieceRequest) error {
 	if err := p.begin(req); err != nil {
 		return p.writeStatus(req.id, err)
 	}
-	buf, err := p.takeBuffer(ctx)
+	turn, err := p.takeTurn(ctx)
 	if err != nil {
 		return p.writeStatus(req.id, err)
 	}
-	defer p.giveBuffer(buf)
+	defer p.giveTurn(turn)
+	buf := p.server.buffers.get()
+	defer p.server.buffers.put(buf)
 	data, err := p.load(ctx, req, buf)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -192,7 +194,7 @@ func (p *pieceFeed) answer(ctx context.Context, req *pieceRequest) error {
 	if err != nil {
 		return p.writeStatus(req.id, err)
 	}
-	return p.writePiece(req.id, buf, data)
+	return p.writePiece(ctx, turn, req.id, buf, data)
 }
 
 // begin takes the request off the list of those that can be cancelled.
@@ -209,24 +211,24 @@ func (p *pieceFeed) begin(req *pieceRequest) error {
 	return nil
 }
 
-// takeBuffer waits its turn for one of the server's buffers.
-func (p *pieceFeed) takeBuffer(ctx context.Context) (*buffer, error) {
+// takeTurn waits for the turn of the peer to have one more piece in memory.
+func (p *pieceFeed) takeTurn(ctx context.Context) (*place, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.server.cfg.BusyAfter)
 	defer cancel()
-	if err := p.server.pieces.Acquire(ctx, 1); err != nil {
+	turn, err := p.server.pieces.take(ctx, p.peer)
+	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrBusy, err)
 	}
 	if err := p.stream.Scope().ReserveMemory(pieceBufferBytes, network.ReservationPriorityHigh); err != nil {
-		p.server.pieces.Release(1)
+		turn.give()
 		return nil, fmt.Errorf("%w: %v", ErrBusy, err)
 	}
-	return p.server.buffers.get(), nil
+	return turn, nil
 }
 
-func (p *pieceFeed) giveBuffer(buf *buffer) {
-	p.server.buffers.put(buf)
+func (p *pieceFeed) giveTurn(turn *place) {
 	p.stream.Scope().ReleaseMemory(pieceBufferBytes)
-	p.server.pieces.Release(1)
+	turn.give()
 }
 
 // load leaves the proof in p.proof.
@@ -248,15 +250,65 @@ func (p *pieceFeed) writeStatus(id uint64, err error) error {
 }
 
 // writePiece sends the header and the start of the piece in one write.
-func (p *pieceFeed) writePiece(id uint64, buf *buffer, data []byte) error {
+func (p *pieceFeed) writePiece(ctx context.Context, turn *place, id uint64, buf *buffer, data []byte) error {
 	p.header = appendMessage(p.header[:0], &wire.PieceAnswer{
 		Id: id, Status: wire.Status_STATUS_OK, Size: uint32(len(data)), Proof: p.proof,
 	})
 	if buf.holds(data) {
-		return p.writeFull(buf.message(p.header, len(data)))
+		return p.writePaced(ctx, turn, buf.message(p.header, len(data)), len(p.header))
 	}
-	if err := p.writeFull(p.header); err != nil {
+	if err := p.writeTurn(turn, p.header); err != nil {
 		return err
 	}
-	return p.writeFull(data)
+	return p.writePaced(ctx, turn, data, 0)
+}
+
+// writePaced sends a message of which all but the first bytes are a piece, as
+// fast as those may leave.
+func (p *pieceFeed) writePaced(ctx context.Context, turn *place, src []byte, header int) error {
+	for len(src) > 0 {
+		n, err := p.server.up.await(ctx, p.peer, len(src)-header)
+		if err != nil {
+			return err
+		}
+		n += header
+		if err := p.writeTurn(turn, src[:n]); err != nil {
+			return err
+		}
+		src, header = src[n:], 0
+	}
+	return nil
+}
+
+// writeTurn sends raw bytes under the deadline of every stream, and looks now
+// and then whether they leave at all: if not, and another needs the buffer that
+// they lie in, the stream ends.
+func (p *pieceFeed) writeTurn(turn *place, src []byte) error {
+	defer turn.rest()
+	for len(src) > 0 {
+		turn.moved()
+		n, err := p.writeMoving(turn, src)
+		if err != nil {
+			return err
+		}
+		src = src[n:]
+	}
+	return nil
+}
+
+// writeMoving returns once some of src has been taken.
+func (p *pieceFeed) writeMoving(turn *place, src []byte) (moved int, err error) {
+	end := time.Now().Add(p.timeout)
+	for {
+		n, err := p.writeSome(src[moved:], min(p.server.look, time.Until(end)))
+		moved += n
+		switch {
+		case err == nil, timedOut(err) && moved >= leastProgress:
+			return moved, nil
+		case !timedOut(err) || !time.Now().Before(end):
+			return moved, streamError(err)
+		case turn.mustLeave():
+			return moved, fmt.Errorf("%w: the client does not read, and others wait", ErrBusy)
+		}
+	}
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/vidsync/vidsync/manifest"
 )
@@ -51,15 +50,6 @@ type Names interface {
 	Name(video cid.Cid) string
 }
 
-// Authorizer decides who is served.
-type Authorizer interface {
-	// Authorize returns nil if p may fetch the video, given the capability
-	// that came with its request (at most MaxCapabilityBytes, maybe none).
-	// Any error means no. It is called before anything else is looked at and
-	// must not depend on whether this node has the video.
-	Authorize(p peer.ID, video cid.Cid, capability []byte) error
-}
-
 // ServerConfig says what a Server serves, and how much. Zero limits mean the
 // defaults.
 type ServerConfig struct {
@@ -70,21 +60,30 @@ type ServerConfig struct {
 	// AllowRelayed serves streams over relays and other limited connections.
 	// Without it they are reset.
 	AllowRelayed bool
-	// Timeout bounds every stretch of progress: one message, or 256 KiB of
-	// raw bytes, in either direction. Default 30 s.
+	// Timeout bounds every stretch of progress: one message, or 4 KiB of raw
+	// bytes, in either direction. Default 30 s.
 	Timeout time.Duration
+	// StandstillAfter is how long the client of a piece in memory may take
+	// nothing of it while another peer waits for room in memory. After that,
+	// the streams that have stood still longest are reset. Default 5 s.
+	StandstillAfter time.Duration
 	// BusyAfter is how long a request waits for a piece buffer before it is
-	// answered busy. Default 5 s; keep it well below the Timeout of clients.
+	// answered busy. Default 8 s, which is longer than StandstillAfter; keep
+	// it well below the Timeout of clients.
 	BusyAfter time.Duration
+	// Up limits how fast pieces leave, to all peers together; they share it
+	// evenly. Nil: no limit.
+	Up Pacer
 	// StreamsPerPeer and Streams limit the authorised streams that are served
 	// at once, of one peer and in all. Default 32 and 512.
 	StreamsPerPeer, Streams int
 	// OpeningPerPeer and Opening limit the streams that are not authorised
 	// yet. Default 16 and 128.
 	OpeningPerPeer, Opening int
-	// ServingPieces limits the pieces in memory at once, 1 MiB each, for all
-	// peers together. Default 64.
-	ServingPieces int
+	// PiecesPerPeer and ServingPieces limit the pieces in memory at once, 1
+	// MiB each, of one peer and in all. Peers get their room in turn. Default
+	// 8 and 64.
+	PiecesPerPeer, ServingPieces int
 }
 
 func (c ServerConfig) withDefaults() ServerConfig {
@@ -94,8 +93,11 @@ func (c ServerConfig) withDefaults() ServerConfig {
 	if c.Timeout <= 0 {
 		c.Timeout = defaultTimeout
 	}
+	if c.StandstillAfter <= 0 {
+		c.StandstillAfter = 5 * time.Second
+	}
 	if c.BusyAfter <= 0 {
-		c.BusyAfter = 5 * time.Second
+		c.BusyAfter = 8 * time.Second
 	}
 	for _, d := range []struct {
 		limit *int
@@ -105,6 +107,7 @@ func (c ServerConfig) withDefaults() ServerConfig {
 		{&c.Streams, 512},
 		{&c.OpeningPerPeer, 16},
 		{&c.Opening, 128},
+		{&c.PiecesPerPeer, 8},
 		{&c.ServingPieces, 64},
 	} {
 		if *d.limit <= 0 {
@@ -118,10 +121,13 @@ func (c ServerConfig) withDefaults() ServerConfig {
 type Server struct {
 	host    host.Host
 	cfg     ServerConfig
+	access  *authorisation
 	opening *opening
 	serving *admission
-	pieces  *semaphore.Weighted // one for each buffer in use
+	pieces  *turns // one place for each buffer in use
 	buffers *Buffers
+	up      *uplink
+	look    time.Duration // how often a write that waits looks around
 
 	mu         sync.Mutex
 	running    bool
@@ -135,10 +141,13 @@ func NewServer(h host.Host, cfg ServerConfig) *Server {
 	return &Server{
 		host:    h,
 		cfg:     cfg,
+		access:  newAuthorisation(cfg.Authorizer),
 		opening: newOpening(cfg.Opening, cfg.OpeningPerPeer),
 		serving: newAdmission(cfg.Streams, cfg.StreamsPerPeer),
-		pieces:  semaphore.NewWeighted(int64(cfg.ServingPieces)),
+		pieces:  newTurns(cfg.ServingPieces, cfg.PiecesPerPeer, cfg.StandstillAfter),
 		buffers: NewBuffers(min(cfg.ServingPieces, 16)),
+		up:      newUplink(cfg.Up),
+		look:    max(cfg.StandstillAfter/8, time.Millisecond),
 	}
 }
 
@@ -162,6 +171,12 @@ func (s *Server) Run(ctx context.Context) error {
 	s.streams.Wait()
 	return ctx.Err()
 }
+
+// Reauthorize asks the Authorizer again about every stream that is being
+// served, and resets those that it refuses now. It is to be called when someone
+// has lost a permission; it asks once about each peer, video and capability,
+// and waits for nothing else.
+func (s *Server) Reauthorize() { s.access.recheck() }
 
 func (s *Server) setRunning(running bool) {
 	s.mu.Lock()
@@ -195,8 +210,16 @@ func (s *Server) accept(ctx context.Context, st network.Stream, handle handler) 
 }
 
 func (s *Server) serve(ctx context.Context, st network.Stream, handle handler) (err error) {
-	in := &incoming{server: s, framing: newFraming(ctx, st, s.cfg.Timeout), peer: st.Conn().RemotePeer()}
-	defer func() { in.end(err) }()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	in := &incoming{server: s, framing: newFraming(ctx, st, s.cfg.Timeout), peer: st.Conn().RemotePeer(), cancel: cancel}
+	defer func() {
+		s.access.forget(in)
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		in.end(err)
+	}()
 	if st.Conn().Stat().Limited && !s.cfg.AllowRelayed {
 		return errRelayed
 	}
@@ -206,9 +229,7 @@ func (s *Server) serve(ctx context.Context, st network.Stream, handle handler) (
 	}
 	in.give = give
 	defer func() { in.give() }()
-	if err := in.reserve(controlBytes); err != nil {
-		return err
-	}
+	in.shortage = in.reserve(controlBytes)
 	return handle(in, ctx)
 }
 
@@ -217,6 +238,8 @@ type incoming struct {
 	*framing
 	server   *Server
 	peer     peer.ID
+	cancel   context.CancelCauseFunc // resets the stream
+	shortage error                   // why there is no memory for the stream; told once it is authorised
 	admitted bool
 	give     func() // gives back the place of the stream: opening, then serving
 }
@@ -232,11 +255,11 @@ func (in *incoming) admit(video, capability []byte) (cid.Cid, error) {
 	if len(capability) > MaxCapabilityBytes {
 		return cid.Undef, fmt.Errorf("%w: capability of %d bytes", errInvalid, len(capability))
 	}
-	if err := in.server.authorize(in.peer, c, capability); err != nil {
+	if err := in.server.access.request(in, c, capability); err != nil {
 		return cid.Undef, err
 	}
-	if in.admitted {
-		return c, nil
+	if in.shortage != nil || in.admitted {
+		return c, in.shortage
 	}
 	if !in.server.serving.take(in.peer) {
 		return cid.Undef, fmt.Errorf("%w: too many streams are being served", ErrBusy)
@@ -244,16 +267,6 @@ func (in *incoming) admit(video, capability []byte) (cid.Cid, error) {
 	in.give()
 	in.admitted, in.give = true, func() { in.server.serving.give(in.peer) }
 	return c, nil
-}
-
-func (s *Server) authorize(p peer.ID, video cid.Cid, capability []byte) error {
-	if s.cfg.Authorizer == nil {
-		return fmt.Errorf("%w: nobody is authorised", ErrRefused)
-	}
-	if err := s.cfg.Authorizer.Authorize(p, video, capability); err != nil {
-		return fmt.Errorf("%w: %v", ErrRefused, err)
-	}
-	return nil
 }
 
 // logInternal logs an error whose text is not told to the peer.

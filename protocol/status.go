@@ -81,6 +81,10 @@ func errorOf(status wire.Status) error {
 	return fmt.Errorf("%w: status %d", errRemote, status)
 }
 
+// streamRefused resets a stream whose permission has ended. libp2p leaves codes
+// from 0x10000 on to applications.
+const streamRefused = 0x10000 + network.StreamErrorCode(wire.Status_STATUS_REFUSED)
+
 // resetCode is what a stream is reset with because of err.
 func resetCode(err error) network.StreamErrorCode {
 	switch {
@@ -88,6 +92,8 @@ func resetCode(err error) network.StreamErrorCode {
 		return network.StreamProtocolViolation
 	case errors.Is(err, ErrBusy):
 		return network.StreamRateLimited
+	case errors.Is(err, errEnded):
+		return streamRefused
 	case errors.Is(err, errRelayed):
 		return network.StreamGated
 	case errors.Is(err, context.Canceled):
@@ -96,8 +102,8 @@ func resetCode(err error) network.StreamErrorCode {
 	return network.StreamNoError
 }
 
-// streamError gives the reset of a stream by a busy peer the meaning that the
-// peer's status would have had.
+// streamError gives the reset of a stream by a peer that is busy, or lets us
+// have no more, the meaning that the peer's status would have had.
 func streamError(err error) error {
 	reset, ok := errors.AsType[*network.StreamError](err)
 	if !ok || !reset.Remote {
@@ -106,6 +112,8 @@ func streamError(err error) error {
 	switch reset.ErrorCode {
 	case network.StreamRateLimited, network.StreamResourceLimitExceeded:
 		return fmt.Errorf("%w: %w", ErrBusy, err)
+	case streamRefused:
+		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	return err
 }

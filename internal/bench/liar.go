@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -126,4 +127,4 @@ func (l *liar) Piece(_ context.Context, video cid.Cid, block, piece int, buf, pr
 type everybody struct{}
 
 // Authorize implements protocol.Authorizer.
-func (everybody) Authorize(peer.ID, cid.Cid, []byte) error { return nil }
+func (everybody) Authorize(peer.ID, cid.Cid, []byte) (time.Time, error) { return time.Time{}, nil }
