@@ -89,7 +89,16 @@ func serving(h host.Host) bool {
 	for _, id := range h.Mux().Protocols() {
 		have[id] = true
 	}
-	return have[protocol.ManifestID] && have[protocol.HoldingsID] && have[protocol.PiecesID]
+	for _, id := range allProtocols {
+		if !have[id] {
+			return false
+		}
+	}
+	return true
+}
+
+var allProtocols = []corep2p.ID{
+	protocol.ManifestID, protocol.HoldingsID, protocol.PiecesID,
 }
 
 // running is a Remote whose Run is under way.

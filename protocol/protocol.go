@@ -2,10 +2,11 @@
 // limits, deadlines, and who may ask for what.
 //
 // A Server answers for this node; a Remote asks one other node about one
-// video. Both work over any libp2p host that the caller has set up. The bytes
-// on the wire are described in docs/protocol.md. Everything a peer sends is
-// taken to be hostile: each length is checked before memory is taken, each
-// wait has an end, and a stream that breaks a rule is reset.
+// video, and a few functions ask it for all else. They work over any libp2p
+// host that the caller has set up. The bytes on the wire are described in
+// docs/protocol.md. Everything a peer sends is taken to be hostile: each length
+// is checked before memory is taken, each wait has an end, and a stream that
+// breaks a rule is reset.
 package protocol
 
 import (

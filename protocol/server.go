@@ -67,6 +67,8 @@ type ServerConfig struct {
 	Authorizer Authorizer   // nil refuses everyone
 	Logger     *slog.Logger // nil discards
 
+	Peers PeerAuthorizer // nil trusts nobody
+
 	// AllowRelayed serves streams over relays and other limited connections.
 	// Without it they are reset.
 	AllowRelayed bool
@@ -235,15 +237,20 @@ func (in *incoming) admit(video, capability []byte) (cid.Cid, error) {
 	if err := in.server.authorize(in.peer, c, capability); err != nil {
 		return cid.Undef, err
 	}
+	return c, in.count()
+}
+
+// count counts the stream as served, once.
+func (in *incoming) count() error {
 	if in.admitted {
-		return c, nil
+		return nil
 	}
 	if !in.server.serving.take(in.peer) {
-		return cid.Undef, fmt.Errorf("%w: too many streams are being served", ErrBusy)
+		return fmt.Errorf("%w: too many streams are being served", ErrBusy)
 	}
 	in.give()
 	in.admitted, in.give = true, func() { in.server.serving.give(in.peer) }
-	return c, nil
+	return nil
 }
 
 func (s *Server) authorize(p peer.ID, video cid.Cid, capability []byte) error {
