@@ -23,6 +23,8 @@ const (
 	ManifestID protocol.ID = "/vidsync/manifest/1.0.0"
 	HoldingsID protocol.ID = "/vidsync/holdings/1.0.0"
 	PiecesID   protocol.ID = "/vidsync/pieces/1.0.0"
+
+	CatalogueID protocol.ID = "/vidsync/catalogue/1.0.0"
 )
 
 // ServiceName is the name under which the resource manager of a host counts

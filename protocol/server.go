@@ -67,7 +67,8 @@ type ServerConfig struct {
 	Authorizer Authorizer   // nil refuses everyone
 	Logger     *slog.Logger // nil discards
 
-	Peers PeerAuthorizer // nil trusts nobody
+	Peers     PeerAuthorizer // nil trusts nobody
+	Catalogue Catalogue      // nil refuses followers
 
 	// AllowRelayed serves streams over relays and other limited connections.
 	// Without it they are reset.
@@ -125,6 +126,8 @@ type Server struct {
 	pieces  *semaphore.Weighted // one for each buffer in use
 	buffers *Buffers
 
+	catalogues *admission // of the streams that serving counts, those that send one
+
 	mu         sync.Mutex
 	running    bool
 	streams    sync.WaitGroup // added to only while running
@@ -141,6 +144,8 @@ func NewServer(h host.Host, cfg ServerConfig) *Server {
 		serving: newAdmission(cfg.Streams, cfg.StreamsPerPeer),
 		pieces:  semaphore.NewWeighted(int64(cfg.ServingPieces)),
 		buffers: NewBuffers(min(cfg.ServingPieces, 16)),
+
+		catalogues: newAdmission(cfg.Streams, maxCataloguesPerPeer),
 	}
 }
 
@@ -151,6 +156,8 @@ func (s *Server) Run(ctx context.Context) error {
 		ManifestID: (*incoming).serveManifest,
 		HoldingsID: (*incoming).serveHoldings,
 		PiecesID:   (*incoming).servePieces,
+
+		CatalogueID: (*incoming).serveCatalogue,
 	}
 	s.setRunning(true)
 	for id, handle := range handlers {
