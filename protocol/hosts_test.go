@@ -99,7 +99,7 @@ func serving(h host.Host) bool {
 
 var allProtocols = []corep2p.ID{
 	protocol.ManifestID, protocol.HoldingsID, protocol.PiecesID,
-	protocol.CatalogueID,
+	protocol.CatalogueID, protocol.NoticeID,
 }
 
 // running is a Remote whose Run is under way.

@@ -69,6 +69,7 @@ type ServerConfig struct {
 
 	Peers     PeerAuthorizer // nil trusts nobody
 	Catalogue Catalogue      // nil refuses followers
+	Notices   NoticeTaker    // nil refuses notices
 
 	// AllowRelayed serves streams over relays and other limited connections.
 	// Without it they are reset.
@@ -158,6 +159,7 @@ func (s *Server) Run(ctx context.Context) error {
 		PiecesID:   (*incoming).servePieces,
 
 		CatalogueID: (*incoming).serveCatalogue,
+		NoticeID:    (*incoming).serveNotices,
 	}
 	s.setRunning(true)
 	for id, handle := range handlers {

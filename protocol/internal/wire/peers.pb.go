@@ -304,6 +304,134 @@ func (x *CatalogueEntry) GetAdded() int64 {
 	return 0
 }
 
+// Notice is what a client sends on a notice stream, as often as it wants.
+type Notice struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*Notice_Receipt
+	//	*Notice_Transcript
+	Kind          isNotice_Kind `protobuf_oneof:"kind"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Notice) Reset() {
+	*x = Notice{}
+	mi := &file_protocol_internal_wire_peers_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Notice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Notice) ProtoMessage() {}
+
+func (x *Notice) ProtoReflect() protoreflect.Message {
+	mi := &file_protocol_internal_wire_peers_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Notice.ProtoReflect.Descriptor instead.
+func (*Notice) Descriptor() ([]byte, []int) {
+	return file_protocol_internal_wire_peers_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Notice) GetKind() isNotice_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *Notice) GetReceipt() []byte {
+	if x != nil {
+		if x, ok := x.Kind.(*Notice_Receipt); ok {
+			return x.Receipt
+		}
+	}
+	return nil
+}
+
+func (x *Notice) GetTranscript() []byte {
+	if x != nil {
+		if x, ok := x.Kind.(*Notice_Transcript); ok {
+			return x.Transcript
+		}
+	}
+	return nil
+}
+
+type isNotice_Kind interface {
+	isNotice_Kind()
+}
+
+type Notice_Receipt struct {
+	Receipt []byte `protobuf:"bytes,1,opt,name=receipt,proto3,oneof"` // a signed receipt
+}
+
+type Notice_Transcript struct {
+	Transcript []byte `protobuf:"bytes,2,opt,name=transcript,proto3,oneof"` // binary CID of a video whose transcript the sender has
+}
+
+func (*Notice_Receipt) isNotice_Kind() {}
+
+func (*Notice_Transcript) isNotice_Kind() {}
+
+// NoticeAnswer answers one Notice; they come in the order of the Notices.
+type NoticeAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Status        Status                 `protobuf:"varint,1,opt,name=status,proto3,enum=vidsync.protocol.v1.Status" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NoticeAnswer) Reset() {
+	*x = NoticeAnswer{}
+	mi := &file_protocol_internal_wire_peers_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NoticeAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NoticeAnswer) ProtoMessage() {}
+
+func (x *NoticeAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_protocol_internal_wire_peers_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NoticeAnswer.ProtoReflect.Descriptor instead.
+func (*NoticeAnswer) Descriptor() ([]byte, []int) {
+	return file_protocol_internal_wire_peers_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *NoticeAnswer) GetStatus() Status {
+	if x != nil {
+		return x.Status
+	}
+	return Status_STATUS_UNSPECIFIED
+}
+
 var File_protocol_internal_wire_peers_proto protoreflect.FileDescriptor
 
 const file_protocol_internal_wire_peers_proto_rawDesc = "" +
@@ -330,7 +458,15 @@ const file_protocol_internal_wire_peers_proto_rawDesc = "" +
 	"\x05state\x18\b \x01(\tR\x05state\x12\x12\n" +
 	"\x04size\x18\t \x01(\x04R\x04size\x12\x14\n" +
 	"\x05added\x18\n" +
-	" \x01(\x12R\x05addedB3Z1github.com/vidsync/vidsync/protocol/internal/wireb\x06proto3"
+	" \x01(\x12R\x05added\"N\n" +
+	"\x06Notice\x12\x1a\n" +
+	"\areceipt\x18\x01 \x01(\fH\x00R\areceipt\x12 \n" +
+	"\n" +
+	"transcript\x18\x02 \x01(\fH\x00R\n" +
+	"transcriptB\x06\n" +
+	"\x04kind\"C\n" +
+	"\fNoticeAnswer\x123\n" +
+	"\x06status\x18\x01 \x01(\x0e2\x1b.vidsync.protocol.v1.StatusR\x06statusB3Z1github.com/vidsync/vidsync/protocol/internal/wireb\x06proto3"
 
 var (
 	file_protocol_internal_wire_peers_proto_rawDescOnce sync.Once
@@ -344,21 +480,24 @@ func file_protocol_internal_wire_peers_proto_rawDescGZIP() []byte {
 	return file_protocol_internal_wire_peers_proto_rawDescData
 }
 
-var file_protocol_internal_wire_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_protocol_internal_wire_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_protocol_internal_wire_peers_proto_goTypes = []any{
 	(*Follow)(nil),         // 0: vidsync.protocol.v1.Follow
 	(*Following)(nil),      // 1: vidsync.protocol.v1.Following
 	(*CatalogueBatch)(nil), // 2: vidsync.protocol.v1.CatalogueBatch
 	(*CatalogueEntry)(nil), // 3: vidsync.protocol.v1.CatalogueEntry
-	(Status)(0),            // 4: vidsync.protocol.v1.Status
+	(*Notice)(nil),         // 4: vidsync.protocol.v1.Notice
+	(*NoticeAnswer)(nil),   // 5: vidsync.protocol.v1.NoticeAnswer
+	(Status)(0),            // 6: vidsync.protocol.v1.Status
 }
 var file_protocol_internal_wire_peers_proto_depIdxs = []int32{
-	4, // 0: vidsync.protocol.v1.Following.status:type_name -> vidsync.protocol.v1.Status
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	6, // 0: vidsync.protocol.v1.Following.status:type_name -> vidsync.protocol.v1.Status
+	6, // 1: vidsync.protocol.v1.NoticeAnswer.status:type_name -> vidsync.protocol.v1.Status
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_protocol_internal_wire_peers_proto_init() }
@@ -367,13 +506,17 @@ func file_protocol_internal_wire_peers_proto_init() {
 		return
 	}
 	file_protocol_internal_wire_wire_proto_init()
+	file_protocol_internal_wire_peers_proto_msgTypes[4].OneofWrappers = []any{
+		(*Notice_Receipt)(nil),
+		(*Notice_Transcript)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_protocol_internal_wire_peers_proto_rawDesc), len(file_protocol_internal_wire_peers_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
