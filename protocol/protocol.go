@@ -24,8 +24,9 @@ const (
 	HoldingsID protocol.ID = "/vidsync/holdings/1.0.0"
 	PiecesID   protocol.ID = "/vidsync/pieces/1.0.0"
 
-	CatalogueID protocol.ID = "/vidsync/catalogue/1.0.0"
-	NoticeID    protocol.ID = "/vidsync/notice/1.0.0"
+	CatalogueID  protocol.ID = "/vidsync/catalogue/1.0.0"
+	NoticeID     protocol.ID = "/vidsync/notice/1.0.0"
+	TranscriptID protocol.ID = "/vidsync/transcript/1.0.0"
 )
 
 // ServiceName is the name under which the resource manager of a host counts

@@ -67,9 +67,10 @@ type ServerConfig struct {
 	Authorizer Authorizer   // nil refuses everyone
 	Logger     *slog.Logger // nil discards
 
-	Peers     PeerAuthorizer // nil trusts nobody
-	Catalogue Catalogue      // nil refuses followers
-	Notices   NoticeTaker    // nil refuses notices
+	Peers       PeerAuthorizer // nil trusts nobody
+	Catalogue   Catalogue      // nil refuses followers
+	Notices     NoticeTaker    // nil refuses notices
+	Transcripts Transcripts    // nil has none
 
 	// AllowRelayed serves streams over relays and other limited connections.
 	// Without it they are reset.
@@ -127,7 +128,8 @@ type Server struct {
 	pieces  *semaphore.Weighted // one for each buffer in use
 	buffers *Buffers
 
-	catalogues *admission // of the streams that serving counts, those that send one
+	catalogues  *admission // of the streams that serving counts, those that send one
+	transcripts *admission
 
 	mu         sync.Mutex
 	running    bool
@@ -146,7 +148,8 @@ func NewServer(h host.Host, cfg ServerConfig) *Server {
 		pieces:  semaphore.NewWeighted(int64(cfg.ServingPieces)),
 		buffers: NewBuffers(min(cfg.ServingPieces, 16)),
 
-		catalogues: newAdmission(cfg.Streams, maxCataloguesPerPeer),
+		catalogues:  newAdmission(cfg.Streams, maxCataloguesPerPeer),
+		transcripts: newAdmission(maxTranscripts, maxTranscriptsPerPeer),
 	}
 }
 
@@ -158,8 +161,9 @@ func (s *Server) Run(ctx context.Context) error {
 		HoldingsID: (*incoming).serveHoldings,
 		PiecesID:   (*incoming).servePieces,
 
-		CatalogueID: (*incoming).serveCatalogue,
-		NoticeID:    (*incoming).serveNotices,
+		CatalogueID:  (*incoming).serveCatalogue,
+		NoticeID:     (*incoming).serveNotices,
+		TranscriptID: (*incoming).serveTranscript,
 	}
 	s.setRunning(true)
 	for id, handle := range handlers {

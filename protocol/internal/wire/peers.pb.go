@@ -432,6 +432,112 @@ func (x *NoticeAnswer) GetStatus() Status {
 	return Status_STATUS_UNSPECIFIED
 }
 
+// TranscriptAnswer answers Open on a transcript stream. The bytes of all
+// sidecars follow, in this order.
+type TranscriptAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Status        Status                 `protobuf:"varint,1,opt,name=status,proto3,enum=vidsync.protocol.v1.Status" json:"status,omitempty"`
+	Sidecars      []*SidecarHeader       `protobuf:"bytes,2,rep,name=sidecars,proto3" json:"sidecars,omitempty"` // none unless the status is OK
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TranscriptAnswer) Reset() {
+	*x = TranscriptAnswer{}
+	mi := &file_protocol_internal_wire_peers_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TranscriptAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TranscriptAnswer) ProtoMessage() {}
+
+func (x *TranscriptAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_protocol_internal_wire_peers_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TranscriptAnswer.ProtoReflect.Descriptor instead.
+func (*TranscriptAnswer) Descriptor() ([]byte, []int) {
+	return file_protocol_internal_wire_peers_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *TranscriptAnswer) GetStatus() Status {
+	if x != nil {
+		return x.Status
+	}
+	return Status_STATUS_UNSPECIFIED
+}
+
+func (x *TranscriptAnswer) GetSidecars() []*SidecarHeader {
+	if x != nil {
+		return x.Sidecars
+	}
+	return nil
+}
+
+type SidecarHeader struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Format        string                 `protobuf:"bytes,1,opt,name=format,proto3" json:"format,omitempty"`
+	Size          uint32                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SidecarHeader) Reset() {
+	*x = SidecarHeader{}
+	mi := &file_protocol_internal_wire_peers_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SidecarHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SidecarHeader) ProtoMessage() {}
+
+func (x *SidecarHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_protocol_internal_wire_peers_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SidecarHeader.ProtoReflect.Descriptor instead.
+func (*SidecarHeader) Descriptor() ([]byte, []int) {
+	return file_protocol_internal_wire_peers_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SidecarHeader) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
+func (x *SidecarHeader) GetSize() uint32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
 var File_protocol_internal_wire_peers_proto protoreflect.FileDescriptor
 
 const file_protocol_internal_wire_peers_proto_rawDesc = "" +
@@ -466,7 +572,13 @@ const file_protocol_internal_wire_peers_proto_rawDesc = "" +
 	"transcriptB\x06\n" +
 	"\x04kind\"C\n" +
 	"\fNoticeAnswer\x123\n" +
-	"\x06status\x18\x01 \x01(\x0e2\x1b.vidsync.protocol.v1.StatusR\x06statusB3Z1github.com/vidsync/vidsync/protocol/internal/wireb\x06proto3"
+	"\x06status\x18\x01 \x01(\x0e2\x1b.vidsync.protocol.v1.StatusR\x06status\"\x87\x01\n" +
+	"\x10TranscriptAnswer\x123\n" +
+	"\x06status\x18\x01 \x01(\x0e2\x1b.vidsync.protocol.v1.StatusR\x06status\x12>\n" +
+	"\bsidecars\x18\x02 \x03(\v2\".vidsync.protocol.v1.SidecarHeaderR\bsidecars\";\n" +
+	"\rSidecarHeader\x12\x16\n" +
+	"\x06format\x18\x01 \x01(\tR\x06format\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\rR\x04sizeB3Z1github.com/vidsync/vidsync/protocol/internal/wireb\x06proto3"
 
 var (
 	file_protocol_internal_wire_peers_proto_rawDescOnce sync.Once
@@ -480,24 +592,28 @@ func file_protocol_internal_wire_peers_proto_rawDescGZIP() []byte {
 	return file_protocol_internal_wire_peers_proto_rawDescData
 }
 
-var file_protocol_internal_wire_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_protocol_internal_wire_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_protocol_internal_wire_peers_proto_goTypes = []any{
-	(*Follow)(nil),         // 0: vidsync.protocol.v1.Follow
-	(*Following)(nil),      // 1: vidsync.protocol.v1.Following
-	(*CatalogueBatch)(nil), // 2: vidsync.protocol.v1.CatalogueBatch
-	(*CatalogueEntry)(nil), // 3: vidsync.protocol.v1.CatalogueEntry
-	(*Notice)(nil),         // 4: vidsync.protocol.v1.Notice
-	(*NoticeAnswer)(nil),   // 5: vidsync.protocol.v1.NoticeAnswer
-	(Status)(0),            // 6: vidsync.protocol.v1.Status
+	(*Follow)(nil),           // 0: vidsync.protocol.v1.Follow
+	(*Following)(nil),        // 1: vidsync.protocol.v1.Following
+	(*CatalogueBatch)(nil),   // 2: vidsync.protocol.v1.CatalogueBatch
+	(*CatalogueEntry)(nil),   // 3: vidsync.protocol.v1.CatalogueEntry
+	(*Notice)(nil),           // 4: vidsync.protocol.v1.Notice
+	(*NoticeAnswer)(nil),     // 5: vidsync.protocol.v1.NoticeAnswer
+	(*TranscriptAnswer)(nil), // 6: vidsync.protocol.v1.TranscriptAnswer
+	(*SidecarHeader)(nil),    // 7: vidsync.protocol.v1.SidecarHeader
+	(Status)(0),              // 8: vidsync.protocol.v1.Status
 }
 var file_protocol_internal_wire_peers_proto_depIdxs = []int32{
-	6, // 0: vidsync.protocol.v1.Following.status:type_name -> vidsync.protocol.v1.Status
-	6, // 1: vidsync.protocol.v1.NoticeAnswer.status:type_name -> vidsync.protocol.v1.Status
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	8, // 0: vidsync.protocol.v1.Following.status:type_name -> vidsync.protocol.v1.Status
+	8, // 1: vidsync.protocol.v1.NoticeAnswer.status:type_name -> vidsync.protocol.v1.Status
+	8, // 2: vidsync.protocol.v1.TranscriptAnswer.status:type_name -> vidsync.protocol.v1.Status
+	7, // 3: vidsync.protocol.v1.TranscriptAnswer.sidecars:type_name -> vidsync.protocol.v1.SidecarHeader
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_protocol_internal_wire_peers_proto_init() }
@@ -516,7 +632,7 @@ func file_protocol_internal_wire_peers_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_protocol_internal_wire_peers_proto_rawDesc), len(file_protocol_internal_wire_peers_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
