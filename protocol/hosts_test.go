@@ -99,7 +99,7 @@ func serving(h host.Host) bool {
 
 var allProtocols = []corep2p.ID{
 	protocol.ManifestID, protocol.HoldingsID, protocol.PiecesID,
-	protocol.CatalogueID, protocol.NoticeID, protocol.TranscriptID,
+	protocol.CatalogueID, protocol.NoticeID, protocol.TranscriptID, protocol.PairID,
 }
 
 // running is a Remote whose Run is under way.

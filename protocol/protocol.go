@@ -27,6 +27,7 @@ const (
 	CatalogueID  protocol.ID = "/vidsync/catalogue/1.0.0"
 	NoticeID     protocol.ID = "/vidsync/notice/1.0.0"
 	TranscriptID protocol.ID = "/vidsync/transcript/1.0.0"
+	PairID       protocol.ID = "/vidsync/pair/1.0.0"
 )
 
 // ServiceName is the name under which the resource manager of a host counts

@@ -71,6 +71,7 @@ type ServerConfig struct {
 	Catalogue   Catalogue      // nil refuses followers
 	Notices     NoticeTaker    // nil refuses notices
 	Transcripts Transcripts    // nil has none
+	Pairing     Pairing        // nil refuses all secrets
 
 	// AllowRelayed serves streams over relays and other limited connections.
 	// Without it they are reset.
@@ -130,6 +131,7 @@ type Server struct {
 
 	catalogues  *admission // of the streams that serving counts, those that send one
 	transcripts *admission
+	pairings    attempts
 
 	mu         sync.Mutex
 	running    bool
@@ -164,6 +166,7 @@ func (s *Server) Run(ctx context.Context) error {
 		CatalogueID:  (*incoming).serveCatalogue,
 		NoticeID:     (*incoming).serveNotices,
 		TranscriptID: (*incoming).serveTranscript,
+		PairID:       (*incoming).servePair,
 	}
 	s.setRunning(true)
 	for id, handle := range handlers {

@@ -538,6 +538,120 @@ func (x *SidecarHeader) GetSize() uint32 {
 	return 0
 }
 
+// PairRequest is all that a client sends on a pair stream.
+type PairRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Secret        []byte                 `protobuf:"bytes,1,opt,name=secret,proto3" json:"secret,omitempty"` // from the invite
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`     // what the client calls itself
+	Addrs         [][]byte               `protobuf:"bytes,3,rep,name=addrs,proto3" json:"addrs,omitempty"`   // multiaddrs where it can be reached
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PairRequest) Reset() {
+	*x = PairRequest{}
+	mi := &file_protocol_internal_wire_peers_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PairRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PairRequest) ProtoMessage() {}
+
+func (x *PairRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_protocol_internal_wire_peers_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PairRequest.ProtoReflect.Descriptor instead.
+func (*PairRequest) Descriptor() ([]byte, []int) {
+	return file_protocol_internal_wire_peers_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PairRequest) GetSecret() []byte {
+	if x != nil {
+		return x.Secret
+	}
+	return nil
+}
+
+func (x *PairRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PairRequest) GetAddrs() [][]byte {
+	if x != nil {
+		return x.Addrs
+	}
+	return nil
+}
+
+// PairAnswer answers PairRequest.
+type PairAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Status        Status                 `protobuf:"varint,1,opt,name=status,proto3,enum=vidsync.protocol.v1.Status" json:"status,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"` // what the server calls itself
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PairAnswer) Reset() {
+	*x = PairAnswer{}
+	mi := &file_protocol_internal_wire_peers_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PairAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PairAnswer) ProtoMessage() {}
+
+func (x *PairAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_protocol_internal_wire_peers_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PairAnswer.ProtoReflect.Descriptor instead.
+func (*PairAnswer) Descriptor() ([]byte, []int) {
+	return file_protocol_internal_wire_peers_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PairAnswer) GetStatus() Status {
+	if x != nil {
+		return x.Status
+	}
+	return Status_STATUS_UNSPECIFIED
+}
+
+func (x *PairAnswer) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 var File_protocol_internal_wire_peers_proto protoreflect.FileDescriptor
 
 const file_protocol_internal_wire_peers_proto_rawDesc = "" +
@@ -578,7 +692,15 @@ const file_protocol_internal_wire_peers_proto_rawDesc = "" +
 	"\bsidecars\x18\x02 \x03(\v2\".vidsync.protocol.v1.SidecarHeaderR\bsidecars\";\n" +
 	"\rSidecarHeader\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\tR\x06format\x12\x12\n" +
-	"\x04size\x18\x02 \x01(\rR\x04sizeB3Z1github.com/vidsync/vidsync/protocol/internal/wireb\x06proto3"
+	"\x04size\x18\x02 \x01(\rR\x04size\"O\n" +
+	"\vPairRequest\x12\x16\n" +
+	"\x06secret\x18\x01 \x01(\fR\x06secret\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
+	"\x05addrs\x18\x03 \x03(\fR\x05addrs\"U\n" +
+	"\n" +
+	"PairAnswer\x123\n" +
+	"\x06status\x18\x01 \x01(\x0e2\x1b.vidsync.protocol.v1.StatusR\x06status\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04nameB3Z1github.com/vidsync/vidsync/protocol/internal/wireb\x06proto3"
 
 var (
 	file_protocol_internal_wire_peers_proto_rawDescOnce sync.Once
@@ -592,7 +714,7 @@ func file_protocol_internal_wire_peers_proto_rawDescGZIP() []byte {
 	return file_protocol_internal_wire_peers_proto_rawDescData
 }
 
-var file_protocol_internal_wire_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_protocol_internal_wire_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_protocol_internal_wire_peers_proto_goTypes = []any{
 	(*Follow)(nil),           // 0: vidsync.protocol.v1.Follow
 	(*Following)(nil),        // 1: vidsync.protocol.v1.Following
@@ -602,18 +724,21 @@ var file_protocol_internal_wire_peers_proto_goTypes = []any{
 	(*NoticeAnswer)(nil),     // 5: vidsync.protocol.v1.NoticeAnswer
 	(*TranscriptAnswer)(nil), // 6: vidsync.protocol.v1.TranscriptAnswer
 	(*SidecarHeader)(nil),    // 7: vidsync.protocol.v1.SidecarHeader
-	(Status)(0),              // 8: vidsync.protocol.v1.Status
+	(*PairRequest)(nil),      // 8: vidsync.protocol.v1.PairRequest
+	(*PairAnswer)(nil),       // 9: vidsync.protocol.v1.PairAnswer
+	(Status)(0),              // 10: vidsync.protocol.v1.Status
 }
 var file_protocol_internal_wire_peers_proto_depIdxs = []int32{
-	8, // 0: vidsync.protocol.v1.Following.status:type_name -> vidsync.protocol.v1.Status
-	8, // 1: vidsync.protocol.v1.NoticeAnswer.status:type_name -> vidsync.protocol.v1.Status
-	8, // 2: vidsync.protocol.v1.TranscriptAnswer.status:type_name -> vidsync.protocol.v1.Status
-	7, // 3: vidsync.protocol.v1.TranscriptAnswer.sidecars:type_name -> vidsync.protocol.v1.SidecarHeader
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	10, // 0: vidsync.protocol.v1.Following.status:type_name -> vidsync.protocol.v1.Status
+	10, // 1: vidsync.protocol.v1.NoticeAnswer.status:type_name -> vidsync.protocol.v1.Status
+	10, // 2: vidsync.protocol.v1.TranscriptAnswer.status:type_name -> vidsync.protocol.v1.Status
+	7,  // 3: vidsync.protocol.v1.TranscriptAnswer.sidecars:type_name -> vidsync.protocol.v1.SidecarHeader
+	10, // 4: vidsync.protocol.v1.PairAnswer.status:type_name -> vidsync.protocol.v1.Status
+	5,  // [5:5] is the sub-list for method output_type
+	5,  // [5:5] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_protocol_internal_wire_peers_proto_init() }
@@ -632,7 +757,7 @@ func file_protocol_internal_wire_peers_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_protocol_internal_wire_peers_proto_rawDesc), len(file_protocol_internal_wire_peers_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
