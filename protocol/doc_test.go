@@ -57,6 +57,7 @@ type recorder struct {
 func (r *recorder) passOn(h host.Host, to peer.ID) {
 	for id, name := range map[corep2p.ID]string{
 		protocol.ManifestID: "manifest", protocol.HoldingsID: "holdings", protocol.PiecesID: "pieces",
+		protocol.CatalogueID: "catalogue", protocol.NoticeID: "notice", protocol.TranscriptID: "transcript", protocol.PairID: "pair",
 	} {
 		h.SetStreamHandler(id, func(from network.Stream) {
 			defer from.Reset()
@@ -110,6 +111,19 @@ func (r *recorder) bytes(name string) []byte {
 	return bytes.Clone(r.seen[name].Bytes())
 }
 
+// compare compares what went by with blocks of the document.
+func (r *recorder) compare(t *testing.T, blocks map[string][]byte, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		for _, side := range []string{"client", "server"} {
+			name := part + " " + side
+			if want, got := blocks[name], r.bytes(name); !bytes.Equal(got, want) {
+				t.Errorf("%s\n sent       %x\n documented %x", name, got, want)
+			}
+		}
+	}
+}
+
 // The exchange in the document is what two nodes say.
 func TestDocumentedExchange(t *testing.T) {
 	v := splitVideo(t, 8, []byte("vidsync\n"), nil)
@@ -132,14 +146,7 @@ func TestDocumentedExchange(t *testing.T) {
 	_ = r.stop()
 
 	blocks := documented(t)
-	for _, part := range []string{"manifest", "holdings", "pieces"} {
-		for _, side := range []string{"client", "server"} {
-			name := part + " " + side
-			if want, got := blocks[name], rec.bytes(name); !bytes.Equal(got, want) {
-				t.Errorf("%s\n sent       %x\n documented %x", name, got, want)
-			}
-		}
-	}
+	rec.compare(t, blocks, "manifest", "holdings", "pieces")
 	if got, want := v.manifest.CID().Bytes(), blocks["video"]; !bytes.Equal(got, want) {
 		t.Errorf("video %x, documented %x (%s)", got, want, v.manifest.CID())
 	}
@@ -159,6 +166,13 @@ func TestDocumentedLimits(t *testing.T) {
 		"MaxChanges": protocol.MaxChanges, "MaxOutstanding": protocol.MaxOutstanding,
 		"manifest.MaxNodeBytes": manifest.MaxNodeBytes, "manifest.PieceSize": manifest.PieceSize,
 		"manifest.MaxProofBytes": manifest.MaxProofBytes,
+		"MaxFollowBytes":         protocol.MaxFollowBytes, "MaxBatchBytes": protocol.MaxBatchBytes, "MaxBatchEntries": protocol.MaxBatchEntries,
+		"MaxRecordingBytes": protocol.MaxRecordingBytes, "MaxRelPathBytes": protocol.MaxRelPathBytes,
+		"MaxMediaTypeBytes": protocol.MaxMediaTypeBytes, "MaxStateBytes": protocol.MaxStateBytes,
+		"MaxReceiptBytes": protocol.MaxReceiptBytes, "MaxNoticeBytes": protocol.MaxNoticeBytes, "MaxNotices": protocol.MaxNotices,
+		"MaxSidecarBytes": protocol.MaxSidecarBytes, "MaxPairBytes": protocol.MaxPairBytes,
+		"MinSecretBytes": protocol.MinSecretBytes, "MaxSecretBytes": protocol.MaxSecretBytes,
+		"MaxPeerNameBytes": protocol.MaxPeerNameBytes, "MaxPairAddrs": protocol.MaxPairAddrs, "MaxAddrBytes": protocol.MaxAddrBytes,
 	}
 	rows := row.FindAllStringSubmatch(string(doc), -1)
 	if len(rows) != len(limits)+1 { // MaxChangeBytes has two

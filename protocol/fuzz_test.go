@@ -25,6 +25,16 @@ var seedMessages = []proto.Message{
 	&wire.PieceRequest{Kind: &wire.PieceRequest_Cancel{Cancel: &wire.Cancel{Id: 1}}},
 	&wire.PieceRequest{Kind: &wire.PieceRequest_Bad{Bad: &wire.Bad{Block: 1}}},
 	&wire.PieceAnswer{Id: 1, Status: wire.Status_STATUS_OK, Size: 12345, Proof: make([]byte, 128)},
+	&wire.Follow{Log: make([]byte, 16), Seq: 7},
+	&wire.Following{Status: wire.Status_STATUS_OK, Log: make([]byte, 16), From: 7},
+	&wire.CatalogueBatch{Entries: [][]byte{{}, {8, 1}}},
+	&wire.CatalogueEntry{Seq: 1, Video: bytes.Repeat([]byte{1}, 36), Name: "talk.mp4", Size: 5, Added: -1},
+	&wire.Notice{Kind: &wire.Notice_Receipt{Receipt: []byte("receipt")}},
+	&wire.Notice{Kind: &wire.Notice_Transcript{Transcript: bytes.Repeat([]byte{1}, 36)}},
+	&wire.NoticeAnswer{Status: wire.Status_STATUS_INVALID},
+	&wire.TranscriptAnswer{Status: wire.Status_STATUS_OK, Sidecars: []*wire.SidecarHeader{{Format: "srt", Size: 5}, {Format: "txt"}}},
+	&wire.PairRequest{Secret: make([]byte, 16), Name: "laptop", Addrs: [][]byte{{4, 127, 0, 0, 1, 6, 0, 80}}},
+	&wire.PairAnswer{Status: wire.Status_STATUS_OK, Name: "server"},
 }
 
 func addSeeds(f *testing.F) {

@@ -96,7 +96,17 @@ func serving(h host.Host) bool {
 	for _, id := range h.Mux().Protocols() {
 		have[id] = true
 	}
-	return have[protocol.ManifestID] && have[protocol.HoldingsID] && have[protocol.PiecesID]
+	for _, id := range allProtocols {
+		if !have[id] {
+			return false
+		}
+	}
+	return true
+}
+
+var allProtocols = []corep2p.ID{
+	protocol.ManifestID, protocol.HoldingsID, protocol.PiecesID,
+	protocol.CatalogueID, protocol.NoticeID, protocol.TranscriptID, protocol.PairID,
 }
 
 // running is a Remote whose Run is under way.

@@ -2,10 +2,11 @@
 // limits, deadlines, and who may ask for what.
 //
 // A Server answers for this node; a Remote asks one other node about one
-// video. Both work over any libp2p host that the caller has set up. The bytes
-// on the wire are described in docs/protocol.md. Everything a peer sends is
-// taken to be hostile: each length is checked before memory is taken, each
-// wait has an end, and a stream that breaks a rule is reset.
+// video, and a few functions ask it for all else. They work over any libp2p
+// host that the caller has set up. The bytes on the wire are described in
+// docs/protocol.md. Everything a peer sends is taken to be hostile: each length
+// is checked before memory is taken, each wait has an end, and a stream that
+// breaks a rule is reset.
 package protocol
 
 import (
@@ -22,6 +23,11 @@ const (
 	ManifestID protocol.ID = "/vidsync/manifest/1.0.0"
 	HoldingsID protocol.ID = "/vidsync/holdings/1.0.0"
 	PiecesID   protocol.ID = "/vidsync/pieces/1.0.0"
+
+	CatalogueID  protocol.ID = "/vidsync/catalogue/1.0.0"
+	NoticeID     protocol.ID = "/vidsync/notice/1.0.0"
+	TranscriptID protocol.ID = "/vidsync/transcript/1.0.0"
+	PairID       protocol.ID = "/vidsync/pair/1.0.0"
 )
 
 // ServiceName is the name under which the resource manager of a host counts

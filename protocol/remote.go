@@ -10,7 +10,6 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"golang.org/x/sync/errgroup"
@@ -168,21 +167,7 @@ func (r *Remote) publish(data []*dataStream, err error) {
 
 // openStream opens a stream that is reset when ctx ends.
 func (r *Remote) openStream(ctx context.Context, id protocol.ID, memory int) (*framing, error) {
-	opening, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
-	defer cancel()
-	if r.cfg.AllowRelayed {
-		opening = network.WithAllowLimitedConn(opening, ServiceName)
-	}
-	s, err := r.host.NewStream(opening, r.peer, id)
-	if err != nil {
-		return nil, err
-	}
-	f := newFraming(ctx, s, r.cfg.Timeout)
-	if err := f.reserve(memory); err != nil {
-		f.end(err)
-		return nil, err
-	}
-	return f, nil
+	return openStream(ctx, r.host, r.peer, id, memory, r.cfg)
 }
 
 func (r *Remote) openMessage() *wire.Open {

@@ -45,9 +45,9 @@ func (in *incoming) awaitEnd() error {
 	case errors.Is(err, io.EOF):
 		return errFinished
 	case err != nil:
-		return fmt.Errorf("await end of holdings: %w", err)
+		return fmt.Errorf("await end of stream: %w", err)
 	}
-	return fmt.Errorf("%w: bytes after Open", ErrProtocol)
+	return fmt.Errorf("%w: bytes after the only message", ErrProtocol)
 }
 
 func (in *incoming) openHoldings(open *wire.Open) (*holdingsFeed, *manifest.Holdings, error) {

@@ -57,6 +57,12 @@ type ServerConfig struct {
 	Authorizer Authorizer   // nil refuses everyone
 	Logger     *slog.Logger // nil discards
 
+	Peers       PeerAuthorizer // nil trusts nobody
+	Catalogue   Catalogue      // nil refuses followers
+	Notices     NoticeTaker    // nil refuses notices
+	Transcripts Transcripts    // nil has none
+	Pairing     Pairing        // nil refuses all secrets
+
 	// AllowRelayed serves streams over relays and other limited connections.
 	// Without it they are reset.
 	AllowRelayed bool
@@ -129,6 +135,10 @@ type Server struct {
 	up      *uplink
 	look    time.Duration // how often a write that waits looks around
 
+	catalogues  *admission // of the streams that serving counts, those that send one
+	transcripts *admission
+	pairings    attempts
+
 	mu         sync.Mutex
 	running    bool
 	streams    sync.WaitGroup // added to only while running
@@ -148,6 +158,9 @@ func NewServer(h host.Host, cfg ServerConfig) *Server {
 		buffers: NewBuffers(min(cfg.ServingPieces, 16)),
 		up:      newUplink(cfg.Up),
 		look:    max(cfg.StandstillAfter/8, time.Millisecond),
+
+		catalogues:  newAdmission(cfg.Streams, maxCataloguesPerPeer),
+		transcripts: newAdmission(maxTranscripts, maxTranscriptsPerPeer),
 	}
 }
 
@@ -158,6 +171,11 @@ func (s *Server) Run(ctx context.Context) error {
 		ManifestID: (*incoming).serveManifest,
 		HoldingsID: (*incoming).serveHoldings,
 		PiecesID:   (*incoming).servePieces,
+
+		CatalogueID:  (*incoming).serveCatalogue,
+		NoticeID:     (*incoming).serveNotices,
+		TranscriptID: (*incoming).serveTranscript,
+		PairID:       (*incoming).servePair,
 	}
 	s.setRunning(true)
 	for id, handle := range handlers {
@@ -258,15 +276,20 @@ func (in *incoming) admit(video, capability []byte) (cid.Cid, error) {
 	if err := in.server.access.request(in, c, capability); err != nil {
 		return cid.Undef, err
 	}
+	return c, in.count()
+}
+
+// count counts the stream as served, once.
+func (in *incoming) count() error {
 	if in.shortage != nil || in.admitted {
-		return c, in.shortage
+		return in.shortage
 	}
 	if !in.server.serving.take(in.peer) {
-		return cid.Undef, fmt.Errorf("%w: too many streams are being served", ErrBusy)
+		return fmt.Errorf("%w: too many streams are being served", ErrBusy)
 	}
 	in.give()
 	in.admitted, in.give = true, func() { in.server.serving.give(in.peer) }
-	return c, nil
+	return nil
 }
 
 // logInternal logs an error whose text is not told to the peer.

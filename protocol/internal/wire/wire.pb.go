@@ -1,4 +1,4 @@
-// The control messages of vidsync's three protocols. docs/protocol.md says
+// The control messages of the protocols that carry videos. docs/protocol.md says
 // when each is sent, its limits, and what follows it on the stream.
 //
 // Field numbers and status codes are never given a second meaning. New fields
