@@ -3,11 +3,15 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 PREFIX  ?= /usr/local
 FUZZTIME ?= 20s
+# The commit's time, so that the same commit gives the same packages.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+RELEASES = amd64 arm64 arm
+export VERSION
 export CGO_ENABLED = 0
 
 BUILD = go build -trimpath -ldflags "-s -w -X github.com/vidsync/vidsync/cli.Version=$(VERSION)"
 
-.PHONY: build test race fuzz lint cross demo bench bench-parts install deps generate clean
+.PHONY: build test race fuzz lint cross demo bench bench-parts install uninstall share deb dist deps generate clean FORCE
 
 build: ## bin/vidsync
 	$(BUILD) -o bin/vidsync ./cmd/vidsync
@@ -42,8 +46,30 @@ bench: build ## figures of vidsync, of this machine's limits and of other ways; 
 bench-parts: ## benchmarks of the parts
 	go test -run '^$$' -bench . -benchmem ./manifest ./blockstore ./protocol ./exchange ./assemble
 
-install: build ## into $(DESTDIR)$(PREFIX)/bin
-	install -D -m 0755 bin/vidsync $(DESTDIR)$(PREFIX)/bin/vidsync
+install: build share ## program, manual page, completions and user unit into $(DESTDIR)$(PREFIX)
+	scripts/install-files install "$(DESTDIR)" "$(PREFIX)" bin/vidsync dist/share
+
+uninstall: ## take them away again; settings and videos stay
+	scripts/install-files uninstall "$(DESTDIR)" "$(PREFIX)"
+
+deb: $(RELEASES:%=dist/linux-%/vidsync) share dist/share/third-party-licences ## dist/*.deb for amd64, arm64 and armhf
+	scripts/package-deb $(RELEASES)
+
+dist: $(RELEASES:%=dist/linux-%/vidsync) share dist/share/third-party-licences ## dist/*.tar.gz and SHA256SUMS
+	scripts/package-tar $(RELEASES)
+
+share: ## manual page, completions and configuration file into dist/share
+	go run ./packaging/docgen -version "$(VERSION)" -date "$$(date -u -d @$(SOURCE_DATE_EPOCH) +%F)" dist/share
+
+# GOARM=6 runs on every Raspberry Pi, and on all that Debian calls armhf.
+dist/linux-%/vidsync: FORCE
+	GOOS=linux GOARCH=$* GOARM=6 $(BUILD) -o $@ ./cmd/vidsync
+
+dist/share/third-party-licences: FORCE
+	@mkdir -p $(@D)
+	scripts/third-party-licences $(RELEASES) >$@
+
+FORCE:
 
 generate: ## protobuf code; needs protoc
 	go generate ./protocol/...

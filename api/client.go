@@ -140,6 +140,16 @@ func (c *Client) Peers(ctx context.Context) ([]Peer, error) {
 	return list.Peers, err
 }
 
+// Invite makes an invite.
+func (c *Client) Invite(ctx context.Context, req InviteRequest) (Invite, error) {
+	return call[Invite](ctx, c, http.MethodPost, "/v1/invites", req)
+}
+
+// Join redeems another node's invite.
+func (c *Client) Join(ctx context.Context, req JoinRequest) (Peer, error) {
+	return call[Peer](ctx, c, http.MethodPost, "/v1/joins", req)
+}
+
 // AddPeer has the daemon trust a peer.
 func (c *Client) AddPeer(ctx context.Context, req AddPeerRequest) (Peer, error) {
 	return call[Peer](ctx, c, http.MethodPost, "/v1/peers", req)

@@ -85,6 +85,14 @@ func (n *fakeNode) Revoke(_ context.Context, ref string) (api.Revoked, error) {
 	return reply[api.Revoked](n, ref)
 }
 func (n *fakeNode) Peers(context.Context) ([]api.Peer, error) { return reply[[]api.Peer](n, "Peers") }
+func (n *fakeNode) Invite(_ context.Context, req api.InviteRequest) (api.Invite, error) {
+	return reply[api.Invite](n, req)
+}
+
+func (n *fakeNode) Join(_ context.Context, req api.JoinRequest) (api.Peer, error) {
+	return reply[api.Peer](n, req)
+}
+
 func (n *fakeNode) AddPeer(_ context.Context, req api.AddPeerRequest) (api.Peer, error) {
 	return reply[api.Peer](n, req)
 }

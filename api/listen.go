@@ -45,6 +45,10 @@ func Listen(path string) (net.Listener, error) {
 			return nil, err
 		}
 	}
+	// XDG_RUNTIME_DIR and the like have no folder of ours yet.
+	if err := os.MkdirAll(filepath.Dir(place), 0o700); err != nil {
+		return nil, Errorf(CodeOther, "make socket %s: %w", path, err)
+	}
 	l, err := bind(place, record)
 	if err != nil {
 		return nil, Errorf(CodeOther, "make socket %s: %w", path, err)

@@ -102,24 +102,30 @@ func TestListenLeavesLiveSocket(t *testing.T) {
 	}
 }
 
+// XDG_RUNTIME_DIR is there, a folder of ours in it is not.
+func TestListenMakesItsFolder(t *testing.T) {
+	path := filepath.Join(socketDir(t), "vidsync", "s.sock")
+	listen(t, path)
+	info, err := os.Stat(filepath.Dir(path))
+	if err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("folder: %v, %v", info, err)
+	}
+}
+
 func TestListenLeavesOtherFiles(t *testing.T) {
 	dir := socketDir(t)
 	live := filepath.Join(dir, "live")
 	listen(t, live)
 	tests := map[string]func(path string) error{
-		"file":            func(p string) error { return os.WriteFile(p, []byte("mine"), 0o600) },
-		"folder":          func(p string) error { return os.Mkdir(p, 0o700) },
-		"dangling link":   func(p string) error { return os.Symlink(filepath.Join(dir, "nowhere"), p) },
-		"link to socket":  func(p string) error { return os.Symlink(live, p) },
-		"pipe":            func(p string) error { return syscall.Mkfifo(p, 0o600) },
-		"folder missing.": func(string) error { return nil },
+		"file":           func(p string) error { return os.WriteFile(p, []byte("mine"), 0o600) },
+		"folder":         func(p string) error { return os.Mkdir(p, 0o700) },
+		"dangling link":  func(p string) error { return os.Symlink(filepath.Join(dir, "nowhere"), p) },
+		"link to socket": func(p string) error { return os.Symlink(live, p) },
+		"pipe":           func(p string) error { return syscall.Mkfifo(p, 0o600) },
 	}
 	for name, make := range tests {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(dir, name)
-			if strings.HasSuffix(name, ".") {
-				path = filepath.Join(path, "s.sock")
-			}
 			if err := make(path); err != nil {
 				t.Fatal(err)
 			}

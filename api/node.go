@@ -34,6 +34,11 @@ type Node interface {
 	Revoke(ctx context.Context, ref string) (Revoked, error)
 
 	Peers(ctx context.Context) ([]Peer, error)
+	// Invite makes an invite, which one other node may Join: then both trust
+	// each other.
+	Invite(ctx context.Context, req InviteRequest) (Invite, error)
+	// Join redeems the invite of another node and returns that node.
+	Join(ctx context.Context, req JoinRequest) (Peer, error)
 	AddPeer(ctx context.Context, req AddPeerRequest) (Peer, error)
 	RemovePeer(ctx context.Context, ref string) (Peer, error) // ref is a peer ID or name
 
@@ -165,6 +170,23 @@ type Ticket struct {
 type Revoked struct {
 	CID string `json:"cid"`
 	All bool   `json:"all"` // every ticket for the video so far, not only one
+}
+
+// InviteRequest asks for an invite.
+type InviteRequest struct {
+	Expires time.Duration `json:"expires,omitempty" doc:"nanoseconds from now; 0: the default"`
+}
+
+// Invite is a pasteable secret that makes two nodes trust each other, once.
+type Invite struct {
+	Invite  string    `json:"invite"`
+	PeerID  string    `json:"peer_id"` // of the node that made it
+	Expires time.Time `json:"expires"`
+}
+
+// JoinRequest redeems an invite.
+type JoinRequest struct {
+	Invite string `json:"invite"`
 }
 
 // AddPeerRequest names a peer to trust.

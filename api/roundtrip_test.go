@@ -29,6 +29,10 @@ var calls = map[string]func(context.Context, api.Node) (any, error){
 	},
 	"Revoke": func(ctx context.Context, n api.Node) (any, error) { return n.Revoke(ctx, "a/b c") },
 	"Peers":  func(ctx context.Context, n api.Node) (any, error) { return n.Peers(ctx) },
+	"Invite": func(ctx context.Context, n api.Node) (any, error) {
+		return n.Invite(ctx, filled[api.InviteRequest]())
+	},
+	"Join": func(ctx context.Context, n api.Node) (any, error) { return n.Join(ctx, filled[api.JoinRequest]()) },
 	"AddPeer": func(ctx context.Context, n api.Node) (any, error) {
 		return n.AddPeer(ctx, filled[api.AddPeerRequest]())
 	},

@@ -177,6 +177,12 @@ func registerPeers(a huma.API, n Node) {
 	answer(a, huma.Operation{OperationID: "add-peer", Method: http.MethodPost, Path: "/v1/peers", Tags: tags,
 		Summary: "Trust a peer"},
 		func(ctx context.Context, in *body[AddPeerRequest]) (Peer, error) { return n.AddPeer(ctx, in.Body) })
+	answer(a, huma.Operation{OperationID: "create-invite", Method: http.MethodPost, Path: "/v1/invites", Tags: tags,
+		Summary: "Make an invite for one other node"},
+		func(ctx context.Context, in *body[InviteRequest]) (Invite, error) { return n.Invite(ctx, in.Body) })
+	answer(a, huma.Operation{OperationID: "join", Method: http.MethodPost, Path: "/v1/joins", Tags: tags,
+		Summary: "Redeem another node's invite"},
+		func(ctx context.Context, in *body[JoinRequest]) (Peer, error) { return n.Join(ctx, in.Body) })
 	answer(a, huma.Operation{OperationID: "remove-peer", Method: http.MethodDelete, Path: "/v1/peers/{ref}", Tags: tags,
 		Summary: "Trust a peer no more"},
 		func(ctx context.Context, in *peerPath) (Peer, error) { return n.RemovePeer(ctx, in.Ref) })

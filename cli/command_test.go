@@ -45,6 +45,8 @@ func TestOutput(t *testing.T) {
 		{"ticket", well, "ticket ref"},
 		{"ticket-revoke", well, "ticket --revoke ref"},
 		{"id", well, "id"},
+		{"invite", well, "invite"},
+		{"join", well, "join vidsyncinvite1x"},
 		{"peer-add", well, "peer add --name stage2 addr"},
 		{"peer-rm", well, "peer rm stage2"},
 		{"peer-ls", well, "peer ls"},

@@ -32,6 +32,10 @@ that another process uses gives exit code 11.`,
 	flags.StringArray("listen", nil, "listen on this `multiaddr`; may be repeated")
 	flags.StringArray("peer", nil, "stay connected with this `multiaddr`; may be repeated")
 	flags.Bool("no-mdns", false, "do not look for peers on the local network")
+	flags.StringArray("relay", nil, "can be reached through the relay at this `multiaddr`; may be repeated")
+	flags.Bool("relay-service", false, "be a relay for trusted peers")
+	flags.Bool("relay-data", false, "let videos cross relays where nothing else leads through")
+	flags.Bool("no-port-map", false, "do not ask the router to forward a port")
 	flags.Bool("open", false, "serve every stranger")
 	flags.String("api", "", "also serve the local API on this TCP `address`, with a token")
 	return cmd

@@ -33,10 +33,15 @@ func daemonConfig(cfg nodeConfig) daemon.Config {
 	c := daemon.Config{
 		Paths: daemon.Paths{
 			Identity: p.Identity, Peers: p.Peers, Index: p.Index, Work: p.Work, Videos: p.Videos,
-			Socket: p.Socket, Lock: p.Lock, APIToken: p.APIToken, Limits: p.Limits, Banned: p.Banned, Damaged: p.Damaged, Revoked: p.Revoked,
+			Socket: p.Socket, Lock: p.Lock, APIToken: p.APIToken, Limits: p.Limits, Banned: p.Banned, Damaged: p.Damaged, Revoked: p.Revoked, Invites: p.Invites,
 		},
 		Peers:        s.list("peers"),
 		NoMDNS:       !s.truth("mdns"),
+		Name:         s.text("node-name"),
+		Relays:       s.list("relays"),
+		RelayService: s.truth("relay-service"),
+		RelayData:    s.truth("relay-data"),
+		NoPortMap:    !s.truth("port-map"),
 		Open:         s.truth("open"),
 		Serve:        cfg.daemon,
 		API:          s.text("api"),

@@ -97,6 +97,16 @@ func (f *fakeNode) peer() api.Peer {
 		Transport: "tcp", RateIn: 112e6, RoundTripMS: 12.34, BytesIn: 6e9}
 }
 
+func (f *fakeNode) Invite(_ context.Context, req api.InviteRequest) (api.Invite, error) {
+	f.request = req
+	return api.Invite{Invite: "vidsyncinvite1SECRET", PeerID: f.peer().PeerID, Expires: day}, f.err
+}
+
+func (f *fakeNode) Join(_ context.Context, req api.JoinRequest) (api.Peer, error) {
+	f.request = req
+	return f.peer(), f.err
+}
+
 func (f *fakeNode) AddPeer(_ context.Context, req api.AddPeerRequest) (api.Peer, error) {
 	f.request = req
 	return f.peer(), f.err

@@ -29,6 +29,7 @@ type paths struct {
 	Banned   string // peers that sent wrong bytes
 	Damaged  string // files found damaged
 	Revoked  string // tickets taken back
+	Invites  string // invites that are open
 }
 
 // systemPlaces are the folders of the system's service.
@@ -79,6 +80,7 @@ func placesIn(config, state, runtime, videos string) paths {
 		Banned:   filepath.Join(state, "banned.json"),
 		Damaged:  filepath.Join(state, "damaged.json"),
 		Revoked:  filepath.Join(state, "revoked.json"),
+		Invites:  filepath.Join(state, "invites.json"),
 	}
 }
 

@@ -64,11 +64,15 @@ func (a *app) runPeer(ctx context.Context, do func(context.Context, session) (ap
 	if err != nil {
 		return err
 	}
-	line := p.PeerID
-	if p.Name != "" {
-		line += "  " + clean(p.Name)
+	return a.answer("peer", p, p.PeerID, peerLine(p))
+}
+
+// peerLine is a peer for people.
+func peerLine(p api.Peer) string {
+	if p.Name == "" {
+		return p.PeerID
 	}
-	return a.answer("peer", p, p.PeerID, line)
+	return p.PeerID + "  " + clean(p.Name)
 }
 
 func newPeerLs(a *app) *cobra.Command {

@@ -35,9 +35,14 @@ type setting struct {
 
 // schema lists every key, in the order that config show prints them.
 var schema = []setting{
+	{key: "node-name", kind: plain, usage: "what this node calls itself to those that it pairs with; empty: the machine's name"},
 	{key: "listen", kind: list, flag: "listen", usage: "multiaddrs to listen on"},
 	{key: "peers", kind: list, flag: "peer", usage: "peers to stay connected with, as multiaddrs with /p2p/"},
 	{key: "mdns", kind: truth, flag: "no-mdns", inverse: true, usage: "look for peers on the local network"},
+	{key: "relays", kind: list, flag: "relay", usage: "own nodes through which this one can be reached, as multiaddrs with /p2p/"},
+	{key: "relay-service", kind: truth, flag: "relay-service", usage: "pass on connections between trusted peers"},
+	{key: "relay-data", kind: truth, flag: "relay-data", usage: "let videos cross relays where nothing else leads through"},
+	{key: "port-map", kind: truth, flag: "no-port-map", inverse: true, usage: "ask the router to forward a port"},
 	{key: "open", kind: truth, flag: "open", usage: "serve every stranger"},
 	{key: "api", kind: plain, flag: "api", usage: "TCP address that also serves the local API, with a token"},
 	{key: "videos", kind: plain, usage: "folder for fetched videos"},

@@ -127,6 +127,7 @@ func (a *app) defaults(p paths) map[string]any {
 	return map[string]any{
 		"listen":            a.nodes.defaultListen(),
 		"mdns":              true,
+		"port-map":          true,
 		"videos":            p.Videos,
 		"log-level":         "info",
 		"log-format":        "text",

@@ -41,12 +41,14 @@ type Paths struct {
 	Banned   string // peers that sent wrong bytes; may be missing
 	Damaged  string // files found damaged; may be missing
 	Revoked  string // tickets taken back; may be missing
+	Invites  string // invites that are open; may be missing
 }
 
 // Config is what a node is told. The zero value of every field but Paths
 // works.
 type Config struct {
 	Paths   Paths
+	Name    string   // what this node calls itself to those that it pairs with
 	Listen  []string // multiaddrs; none: DefaultListen
 	Peers   []string // static peers, as multiaddrs with /p2p/
 	NoMDNS  bool     // do not look for peers on the LAN
@@ -54,6 +56,13 @@ type Config struct {
 	Serve   bool     // listen on Paths.Socket, and go on with stored jobs
 	API     string   // also serve the API on this TCP address; empty: no
 	Version string
+	// Relays are own nodes through which this one can be reached, as multiaddrs
+	// with /p2p/. RelayService makes this node one, for those it trusts.
+	// RelayData lets videos cross relays where nothing else leads through.
+	Relays       []string
+	RelayService bool
+	RelayData    bool
+	NoPortMap    bool // do not ask the router to forward a port
 	// NoTranscribe leaves fetched videos without a transcript.
 	NoTranscribe bool
 	Transcribe   transcribe.Config
@@ -79,6 +88,7 @@ type Node struct {
 	damage      *damageList
 	memory      pieceMemory // of the fetches and repairs that run
 	revoked     *revokedList
+	invites     *inviteList
 	reports     chan badReport // bad pieces that peers are to hear of
 	limits      *limits
 	started     time.Time
@@ -120,6 +130,9 @@ func (n *Node) open(ctx context.Context) (err error) {
 		return err
 	}
 	if n.revoked, err = openRevokedList(p.Revoked); err != nil {
+		return err
+	}
+	if n.invites, err = openInviteList(p.Invites); err != nil {
 		return err
 	}
 	n.bans, n.damage = openBanList(p.Banned, n.log), openDamageList(p.Damaged, n.log)
@@ -182,7 +195,7 @@ func (n *Node) Close() error {
 // ctx ended it, after everything that it started has stopped and receipts are
 // on disk. It may be called once.
 func (n *Node) Run(ctx context.Context) (err error) {
-	net, err := startNetwork(n.cfg, n.key, n.log)
+	net, err := startNetwork(n.cfg, n.key, n.trust, n.log)
 	if err != nil {
 		return err
 	}
@@ -190,7 +203,10 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	net.down = n.limits.down
 	n.online = net
 	g, ctx := errgroup.WithContext(ctx)
-	net.server = protocol.NewServer(net.host, protocol.ServerConfig{Library: n.library, Authorizer: n, Logger: n.log, Up: n.limits.up})
+	net.server = protocol.NewServer(net.host, protocol.ServerConfig{
+		Library: n.library, Authorizer: n, Peers: n, Pairing: n,
+		Logger: n.log, Up: n.limits.up, AllowRelayed: n.cfg.RelayData,
+	})
 	g.Go(func() error { return net.server.Run(ctx) })
 	g.Go(func() error { return net.discover(ctx, n.trust) })
 	g.Go(func() error { return n.store.Run(ctx) })

@@ -160,15 +160,33 @@ func (n *network) contacts(trust *trustList) []peer.AddrInfo {
 	return infos
 }
 
+// connected tells whether there is a connection to the peer, and not just one
+// over a relay.
 func (n *network) connected(id peer.ID) bool {
 	return n.host.Network().Connectedness(id) == libp2pnet.Connected
 }
 
-// connect dials a peer and logs, for the curious, why that failed.
+// relayOnly tells whether the peer's only connection leads over a relay that
+// videos may not cross.
+func (n *network) relayOnly(id peer.ID) bool {
+	return !n.relayed && n.host.Network().Connectedness(id) == libp2pnet.Limited
+}
+
+// connect dials a peer and logs, for the curious, why that failed. A peer that
+// is connected over a relay is dialled straight, so that it does not stay with
+// that; being left with the relay is no error.
 func (n *network) connect(ctx context.Context, info peer.AddrInfo) error {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
+	overRelay := n.host.Network().Connectedness(info.ID) == libp2pnet.Limited
+	if overRelay {
+		ctx = libp2pnet.WithForceDirectDial(ctx, "have a relayed connection")
+	}
 	err := n.host.Connect(ctx, info)
+	if err != nil && overRelay {
+		n.log.Debug("connected over a relay only", "peer", info.ID, "error", err)
+		return nil
+	}
 	if err != nil {
 		n.log.Debug("connect", "peer", info.ID, "error", err)
 	}

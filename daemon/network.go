@@ -71,6 +71,7 @@ type network struct {
 	log     *slog.Logger
 	static  []peer.AddrInfo
 	mdns    bool
+	relayed bool // data may cross relays
 
 	down   protocol.Pacer   // of pieces on their way here
 	server *protocol.Server // set before Run says that the node is on the network
@@ -80,8 +81,8 @@ type network struct {
 }
 
 // startNetwork makes the host listen. The caller must Close the result.
-func startNetwork(cfg Config, key crypto.PrivKey, log *slog.Logger) (*network, error) {
-	n := &network{traffic: metrics.NewBandwidthCounter(), buffers: protocol.NewBuffers(keptBuffers), log: log, mdns: !cfg.NoMDNS, lan: map[peer.ID]peer.AddrInfo{}}
+func startNetwork(cfg Config, key crypto.PrivKey, trust *trustList, log *slog.Logger) (*network, error) {
+	n := &network{traffic: metrics.NewBandwidthCounter(), buffers: protocol.NewBuffers(keptBuffers), log: log, mdns: !cfg.NoMDNS, relayed: cfg.RelayData, lan: map[peer.ID]peer.AddrInfo{}}
 	for _, text := range cfg.Peers {
 		info, err := parsePeer(text)
 		if err != nil {
@@ -91,10 +92,13 @@ func startNetwork(cfg Config, key crypto.PrivKey, log *slog.Logger) (*network, e
 	}
 	var err error
 	if len(cfg.Listen) > 0 {
-		n.host, err = newHost(cfg, key, n.traffic, cfg.Listen)
-	} else if n.host, err = newHost(cfg, key, n.traffic, DefaultListen()); err != nil {
+		n.host, err = newHost(cfg, key, trust, n.traffic, cfg.Listen)
+	} else if n.host, err = newHost(cfg, key, trust, n.traffic, DefaultListen()); err != nil {
 		log.Warn("default port is taken, listening on another", "port", DefaultPort, "error", err)
-		n.host, err = newHost(cfg, key, n.traffic, listenOn(0))
+		n.host, err = newHost(cfg, key, trust, n.traffic, listenOn(0))
+	}
+	if api.CodeOf(err) == api.CodeUsage {
+		return nil, err // it is about something else
 	}
 	if err != nil {
 		return nil, api.Errorf(api.CodeUsage, "listen on %s: %w; choose another address with --listen", strings.Join(cfg.Listen, " "), err)
@@ -102,10 +106,19 @@ func startNetwork(cfg Config, key crypto.PrivKey, log *slog.Logger) (*network, e
 	return n, nil
 }
 
+// client is how this node asks others.
+func (n *network) client() protocol.ClientConfig {
+	return protocol.ClientConfig{Buffers: n.buffers, Down: n.down, AllowRelayed: n.relayed}
+}
+
 // Close ends all connections.
 func (n *network) Close() error { return n.host.Close() }
 
-func newHost(cfg Config, key crypto.PrivKey, traffic metrics.Reporter, listen []string) (host.Host, error) {
+func newHost(cfg Config, key crypto.PrivKey, trust *trustList, traffic metrics.Reporter, listen []string) (host.Host, error) {
+	reaching, err := reach(cfg, trust, listen)
+	if err != nil {
+		return nil, err
+	}
 	resources, err := newResourceManager()
 	if err != nil {
 		return nil, fmt.Errorf("resource limits: %w", err)
@@ -126,8 +139,8 @@ func newHost(cfg Config, key crypto.PrivKey, traffic metrics.Reporter, listen []
 		libp2p.BandwidthReporter(traffic),
 		libp2p.SwarmOpts(swarm.WithDialRanker(tcpFirst)),
 		libp2p.UserAgent("vidsync/"+cfg.Version),
-		libp2p.DisableRelay(),
 		libp2p.DisableMetrics(),
+		libp2p.ChainOptions(reaching...),
 	)
 	if err != nil {
 		return nil, errors.Join(err, conns.Close(), resources.Close())
@@ -230,9 +243,12 @@ func (n *network) shareableAddrs() []ma.Multiaddr {
 	return addrs[:min(len(addrs), maxTicketAddr)]
 }
 
-// addrCost puts TCP before UDP and IPv4 before IPv6.
+// addrCost puts TCP before UDP, IPv4 before IPv6, and relays last.
 func addrCost(a ma.Multiaddr) int {
 	cost := 0
+	if isRelayed(a) {
+		cost += 4
+	}
 	if _, err := a.ValueForProtocol(ma.P_UDP); err == nil {
 		cost += 2
 	}

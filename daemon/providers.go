@@ -239,7 +239,10 @@ func (p *providers) ask(ctx context.Context, info peer.AddrInfo) error {
 			return fmt.Errorf("%w: %s", errUnreachable, lastLine(err))
 		}
 	}
-	remote := protocol.NewRemote(p.net.host, info.ID, p.video, p.ticket(), protocol.ClientConfig{Buffers: p.net.buffers, Down: p.net.down})
+	if p.net.relayOnly(info.ID) {
+		p.answer(info.ID, errRelayOnly) // until a straight way is found
+	}
+	remote := protocol.NewRemote(p.net.host, info.ID, p.video, p.ticket(), p.net.client())
 	m, err := p.manifestFrom(ctx, remote)
 	if err != nil {
 		return err
@@ -260,7 +263,10 @@ func (p *providers) ask(ctx context.Context, info peer.AddrInfo) error {
 	}
 }
 
-var errUnreachable = errors.New("cannot be reached")
+var (
+	errUnreachable = errors.New("cannot be reached")
+	errRelayOnly   = errors.New("is reached over a relay only, and videos may not cross it; see --relay-data of the daemon")
+)
 
 // lastLine is the end of libp2p's dial errors, which have a line for each
 // address that was tried.

@@ -18,7 +18,7 @@ import (
 func testNetwork(t *testing.T) *network {
 	t.Helper()
 	key, _ := testKey(t)
-	net, err := startNetwork(Config{Listen: []string{"/ip4/127.0.0.1/tcp/0"}, NoMDNS: true}, key, slog.New(slog.DiscardHandler))
+	net, err := startNetwork(Config{Listen: []string{"/ip4/127.0.0.1/tcp/0"}, NoMDNS: true}, key, &trustList{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -183,6 +183,15 @@ func (n *Node) Authorize(p peer.ID, video cid.Cid, capability []byte) (until tim
 	return time.Time{}, fmt.Errorf("ticket of peer %s is signed by %s, who is not trusted", p, c.Signer)
 }
 
+// AuthorizePeer decides whether a peer may see more than single videos. It
+// implements protocol.PeerAuthorizer.
+func (n *Node) AuthorizePeer(p peer.ID) error {
+	if !n.trust.has(p) {
+		return fmt.Errorf("peer %s is not trusted", p)
+	}
+	return nil
+}
+
 // broughtBy tells whether the video came here by a ticket of that signer, from
 // others and not from files of this node. Who holds such a ticket may have the
 // video from its signer anyway.

@@ -34,7 +34,7 @@ type ClientConfig struct {
 	Timeout time.Duration
 	// Down limits how fast pieces come; nil does not. Remotes may share it.
 	// What waits for it waits in the connection, so that the peer sees a slow
-	// reader: below 64 kB a second for each peer it may give up.
+	// reader: below 70 kB a second for each peer it may give up.
 	Down Pacer
 	// Buffers is where pieces are received. Remotes may share it, and should
 	// if there are many: one that keeps as many as are in flight at once saves
