@@ -12,6 +12,9 @@ import (
 	"github.com/vidsync/vidsync/manifest"
 )
 
+// MaxRecording is the longest Recording of a video in bytes.
+const MaxRecording = 64
+
 // Video is one entry of the catalogue.
 type Video struct {
 	CID       cid.Cid
@@ -24,12 +27,13 @@ type Video struct {
 	State     string    // the daemon's word for how far it is
 	Signer    string    // peer ID whose ticket brought it, or ""
 	RelPath   string    // below the folder it was added from, slash-separated, or ""
+	Recording string    // identity of a recording over all the manifests it has while it is written, or ""; at most MaxRecording bytes
 }
 
 func encodeVideo(v Video, d manifest.Digest) ([]byte, error) {
 	return encodeRecord(videoRecord{
 		Video: d[:], Name: v.Name, MediaType: v.MediaType, Size: v.Size, Added: nanoseconds(v.Added),
-		State: v.State, Signer: v.Signer, RelPath: v.RelPath,
+		State: v.State, Signer: v.Signer, RelPath: v.RelPath, Recording: v.Recording,
 	})
 }
 
@@ -45,9 +49,12 @@ func decodeVideo(data []byte, seq uint64) (Video, error) {
 	if r.Size < 0 || r.Size > manifest.MaxVideoSize {
 		return Video{}, fmt.Errorf("%w: video of %d bytes", errRecord, r.Size)
 	}
+	if len(r.Recording) > MaxRecording {
+		return Video{}, fmt.Errorf("%w: recording named by %d bytes", errRecord, len(r.Recording))
+	}
 	return Video{
 		CID: videoCID(d), Name: r.Name, MediaType: r.MediaType, Size: r.Size, Blocks: manifest.NumBlocks(r.Size),
-		Added: timeAt(r.Added), Seq: seq, State: r.State, Signer: r.Signer, RelPath: r.RelPath,
+		Added: timeAt(r.Added), Seq: seq, State: r.State, Signer: r.Signer, RelPath: r.RelPath, Recording: r.Recording,
 	}, nil
 }
 
@@ -65,7 +72,8 @@ func (s *Store) PutVideo(v Video) error {
 	}
 	err = s.update(func(t txn) error {
 		delete(s.fresh, d)
-		return t.putVideo(d, v)
+		_, err := t.putVideo(d, v)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("catalogue entry %s: %w", v.CID, err)
@@ -73,25 +81,39 @@ func (s *Store) PutVideo(v Video) error {
 	return nil
 }
 
-func (t txn) putVideo(d manifest.Digest, v Video) error {
+// putVideo returns the entry as it is now.
+func (t txn) putVideo(d manifest.Digest, v Video) (Video, error) {
+	if len(v.Recording) > MaxRecording {
+		return Video{}, fmt.Errorf("recording named by %d bytes, limit %d", len(v.Recording), MaxRecording)
+	}
 	old, err := t.video(d)
-	switch {
-	case err == nil:
-		if v.Added.IsZero() {
-			v.Added = old.Added
-		}
-		if sameVideo(old, v) {
-			return nil
-		}
-		if err := t.Delete(numberKey(logKey, old.Seq)); err != nil {
-			return err
-		}
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Video{}, err
+	}
+	known := err == nil
+	v.CID = videoCID(d)
+	if v.Added.IsZero() {
+		v.Added = old.Added
 	}
 	if v.Added.IsZero() {
 		v.Added = time.Now()
 	}
+	if known && sameVideo(old, v) {
+		return old, nil
+	}
+	if known {
+		err = errors.Join(t.Delete(numberKey(logKey, old.Seq)), t.noteVideo(d, old, v))
+	} else {
+		err = t.unbury(d)
+	}
+	if err != nil {
+		return Video{}, err
+	}
+	return v, t.enlist(d, v)
+}
+
+// enlist appends v to the log, where no other entry of it is.
+func (t txn) enlist(d manifest.Digest, v Video) error {
 	seq, err := t.nextSeq()
 	if err != nil {
 		return err
@@ -103,13 +125,14 @@ func (t txn) putVideo(d manifest.Digest, v Video) error {
 	if err := t.Set(numberKey(logKey, seq), record); err != nil {
 		return err
 	}
+	t.effects.listed = true
 	return t.Set(digestKey(entryKey, d), encodeNumber(seq))
 }
 
 // sameVideo compares what the caller of PutVideo sets.
 func sameVideo(a, b Video) bool {
 	return a.Name == b.Name && a.MediaType == b.MediaType && a.Size == b.Size && a.Added.Equal(b.Added) &&
-		a.State == b.State && a.Signer == b.Signer && a.RelPath == b.RelPath
+		a.State == b.State && a.Signer == b.Signer && a.RelPath == b.RelPath && a.Recording == b.Recording
 }
 
 // nextSeq counts up. The count outlives the entries, so a number is never given

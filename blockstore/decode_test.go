@@ -41,7 +41,7 @@ func FuzzFile(f *testing.F) {
 
 func FuzzVideo(f *testing.F) {
 	d := manifest.Digest{1}
-	seed, err := encodeVideo(Video{Name: "n", MediaType: "video/mp4", Size: 1 << 40, Added: time.Unix(1, 2), State: "s", Signer: "p", RelPath: "a/b"}, d)
+	seed, err := encodeVideo(Video{Name: "n", MediaType: "video/mp4", Size: 1 << 40, Added: time.Unix(1, 2), State: "s", Signer: "p", RelPath: "a/b", Recording: "r"}, d)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -92,14 +92,18 @@ func FuzzSmallValues(f *testing.F) {
 	f.Add(encodePositions([]int{1, 2, 65535}))
 	f.Add(encodeMask(3, make(manifest.Outboard, 64)))
 	f.Add(encodeNumber(5))
+	f.Add(encodeTombs(tombs{3, 4}))
 	f.Add([]byte("1\n"))
-	f.Add(journal([]write{{block: manifest.Block{Digest: manifest.Digest{1}}}}))
+	f.Add(journalValue([]write{{block: manifest.Block{Digest: manifest.Digest{1}}}}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if positions, err := decodePositions(data); err == nil && !bytes.Equal(encodePositions(positions), data) {
 			t.Fatalf("positions %v came from %x", positions, data)
 		}
 		if mask, o, err := decodeMask(data); err == nil && !bytes.Equal(encodeMask(mask, o), data) {
 			t.Fatalf("mask %x came from %x", mask, data)
+		}
+		if n, err := decodeTombs(data); err == nil && !bytes.Equal(encodeTombs(n), data) {
+			t.Fatalf("count %v came from %x", n, data)
 		}
 		if n, err := numberField(data); err == nil && !bytes.Equal(encodeNumber(n), data) {
 			t.Fatalf("number %d came from %x", n, data)

@@ -176,6 +176,7 @@ func (t txn) forget(id fileID, f File) (orphan, error) {
 		if err := t.Delete(textKey(pathKey, f.Path)); err != nil {
 			return orphan{}, err
 		}
+		t.noteForgotten(f.Path)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return orphan{}, err
 	}

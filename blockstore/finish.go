@@ -83,7 +83,11 @@ func (t txn) refinish(d manifest.Digest, m *manifest.Manifest, f File, v Video) 
 		return 0, fmt.Errorf("no receipt, and the file on record is another: %w", changed(f.Path))
 	}
 	v.CID, v.Size, v.Blocks = m.CID(), m.Size(), m.NumBlocks()
-	return id, t.putVideo(d, v)
+	if v, err = t.putVideo(d, v); err != nil {
+		return 0, err
+	}
+	t.noteFile(known, v) // the last time may have been cut off before the journal
+	return id, nil
 }
 
 // checkComplete checks that the masks under id cover all of m.

@@ -27,17 +27,20 @@ func checkFormatFile(dir string) error {
 	if err != nil {
 		return err
 	}
+	if len(text) == 0 {
+		return nil // older versions did not sync it: a power cut could leave it empty
+	}
 	return parseFormat(text)
 }
 
 func parseFormat(text []byte) error {
 	text = bytes.TrimSpace(text)
 	if len(text) > maxFormatBytes {
-		return fmt.Errorf("format of the index is not a number")
+		return damaged(fmt.Errorf("format of %d bytes", len(text)))
 	}
 	n, err := strconv.ParseUint(string(text), 10, 32)
 	if err != nil {
-		return fmt.Errorf("format of the index is not a number: %w", err)
+		return damaged(fmt.Errorf("format is not a number: %w", err))
 	}
 	if n > format {
 		return fmt.Errorf("%w: format %d, this version reads up to %d", ErrNewer, n, format)
@@ -46,9 +49,13 @@ func parseFormat(text []byte) error {
 }
 
 // checkFormat checks the format inside the index, or writes it into a new one.
+// The file beside it comes after, so with that file the index is not new.
 func (s *Store) checkFormat() error {
 	key := []byte{formatKey}
 	err := s.view(func(t txn) error { return t.value(key, parseFormat) })
+	if errors.Is(err, fs.ErrNotExist) && exists(filepath.Join(s.dir, formatFile)) {
+		return damaged(errors.New("its content is gone"))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = s.remove(func(t txn) error { return t.Set(key, strconv.AppendInt(nil, format, 10)) })
 	}
@@ -60,12 +67,8 @@ func (s *Store) checkFormat() error {
 
 func writeFormatFile(dir string) error {
 	path := filepath.Join(dir, formatFile)
-	if _, err := os.Stat(path); err == nil {
+	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
 		return nil
 	}
-	temp := path + ".new"
-	if err := os.WriteFile(temp, fmt.Appendln(nil, format), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(temp, path)
+	return replaceFile(path, fmt.Appendln(nil, format))
 }

@@ -39,3 +39,24 @@ func TestFullDiskIsAnError(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Versions before did not sync the file: a power cut could leave it empty.
+func TestEmptyFormatFileIsWrittenAnew(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 {
+		s, err := Open(dir, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, "FORMAT")
+		if text, err := os.ReadFile(path); err != nil || len(text) == 0 {
+			t.Fatalf("format file: %q, %v", text, err)
+		}
+		if err := os.Truncate(path, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

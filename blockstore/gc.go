@@ -12,7 +12,7 @@ import (
 // GC reads the whole index and removes what nothing refers to: proofs and
 // places of imports, receipts and files that are gone, and manifests of no
 // video. It then lets Badger give the space back. Work under way is left alone
-// and not held up for long.
+// and not held up for long: half a second at most.
 func (s *Store) GC(ctx context.Context) (Freed, error) {
 	s.sweeping.Lock()
 	defer s.sweeping.Unlock()
@@ -43,14 +43,10 @@ func (s *Store) GC(ctx context.Context) (Freed, error) {
 	if err := s.dropOrphans(left); err != nil {
 		return freed, err
 	}
-	if freed.Items == 0 {
-		return freed, nil
+	if freed.Items > 0 {
+		s.blocks.clear()
 	}
-	s.blocks.clear()
-	if err := s.db.Flatten(1); err != nil {
-		return freed, fmt.Errorf("compact index: %w", err)
-	}
-	return freed, nil
+	return freed, s.reclaim(ctx)
 }
 
 // tidy removes what is known to be left over, without reading the whole index.

@@ -65,7 +65,7 @@ func checkOutboard(b manifest.Block, o manifest.Outboard) error {
 func (im *Import) flush() error {
 	err := im.s.update(func(t txn) error {
 		key := fileItemKey(journalKey, im.id, im.batches)
-		if err := t.Set(key, journal(im.pending)); err != nil {
+		if err := t.Set(key, journalValue(im.pending)); err != nil {
 			return err
 		}
 		return t.putBlocks(im.id, im.pending)
@@ -79,7 +79,7 @@ func (im *Import) flush() error {
 	return nil
 }
 
-func journal(writes []write) []byte {
+func journalValue(writes []write) []byte {
 	out := make([]byte, 0, len(writes)*digestLen)
 	for _, w := range writes {
 		out = append(out, w.block.Digest[:]...)
@@ -196,13 +196,14 @@ func (s *Store) publish(t txn, id fileID, m *manifest.Manifest, f File, v Video)
 	if f.When.IsZero() {
 		f.When = time.Now()
 	}
+	v.CID, v.Size, v.Blocks = m.CID(), m.Size(), m.NumBlocks()
+	if v, err = t.putVideo(d, v); err != nil {
+		return nil, err
+	}
 	if err := t.putFile(id, f, d); err != nil {
 		return nil, err
 	}
-	v.CID, v.Size, v.Blocks = m.CID(), m.Size(), m.NumBlocks()
-	if err := t.putVideo(d, v); err != nil {
-		return nil, err
-	}
+	t.noteFile(f, v)
 	delete(s.fresh, d) // at worst the transaction fails and nothing refers to it
 	return old, nil
 }

@@ -1,7 +1,9 @@
 package blockstore
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"math"
 	"time"
@@ -69,10 +71,7 @@ func decodeJob(id string, data []byte) (Job, error) {
 
 // PutJob stores j, in place of one with its ID.
 func (s *Store) PutJob(j Job) error {
-	if err := s.update(func(t txn) error { return t.putJob(j) }); err != nil {
-		return fmt.Errorf("store job %.64q: %w", j.ID, err)
-	}
-	return nil
+	return s.Apply(StoreJob(j))
 }
 
 func (t txn) putJob(j Job) error {
@@ -83,21 +82,44 @@ func (t txn) putJob(j Job) error {
 	if err != nil {
 		return err
 	}
+	old, err := t.job(j.ID)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errRecord) {
+		return err
+	}
+	t.noteJob(old, j)
 	return t.Set(textKey(jobKey, j.ID), record)
+}
+
+func (t txn) dropJob(id string) error {
+	old, err := t.job(id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil && !errors.Is(err, errRecord) {
+		return err
+	}
+	t.noteJob(old, Job{})
+	return t.Delete(textKey(jobKey, id))
 }
 
 // Job returns the job with this ID; fs.ErrNotExist if there is none.
 func (s *Store) Job(id string) (j Job, err error) {
 	err = s.view(func(t txn) error {
-		return t.value(textKey(jobKey, id), func(v []byte) error {
-			j, err = decodeJob(id, v)
-			return err
-		})
+		j, err = t.job(id)
+		return err
 	})
 	if err != nil {
 		return Job{}, fmt.Errorf("job %.64q: %w", id, err)
 	}
 	return j, nil
+}
+
+func (t txn) job(id string) (j Job, err error) {
+	err = t.value(textKey(jobKey, id), func(v []byte) error {
+		j, err = decodeJob(id, v)
+		return err
+	})
+	return j, err
 }
 
 // Jobs yields all jobs in the order of their IDs. It ends with the first error.
@@ -118,9 +140,5 @@ func (s *Store) Jobs() iter.Seq2[Job, error] {
 
 // RemoveJob removes a job. One that is not there is no error.
 func (s *Store) RemoveJob(id string) error {
-	err := s.remove(func(t txn) error { return t.Delete(textKey(jobKey, id)) })
-	if err != nil {
-		return fmt.Errorf("remove job %.64q: %w", id, err)
-	}
-	return nil
+	return s.Apply(ForgetJob(id))
 }

@@ -23,13 +23,24 @@ import (
 //	l seq       catalogue: video record
 //	s           catalogue: last sequence number given out
 //	j ID        job record
-//	i file n    journal: digests of the blocks an import has written so far
+//	i file n    import journal: digests of the blocks an import has written so far
 //	x file      video whose places under that file number await removal
+//	a kind 0 k  state record k of that kind: its value as it was given
+//	~           nothing: written to be dropped again
+//	u           identity of the catalogue: 16 random bytes
+//	y seq       catalogue: digest of the video removed with that number
+//	z D         catalogue: number under which video D was removed
+//	w           catalogue: how many removals are remembered, 8 bytes, and the
+//	            number of the newest that is not remembered any more
 //
 // A file number is random and never used twice. Imports and receipts have one
 // from their start. A place counts only while the file record of its number
 // exists, so places can be written in many transactions, long before that
 // record, and removed long after it.
+//
+// The kinds a, u, y, z, w and ~ came later than the others. They did not change
+// the format's number, for a program that does not know them reads all that it
+// does know as before and leaves them alone. What it removes has no tombstone.
 const (
 	formatKey   = 'v'
 	blockKey    = 'b'
@@ -46,6 +57,12 @@ const (
 	jobKey      = 'j'
 	journalKey  = 'i'
 	removedKey  = 'x'
+	stateKey    = 'a'
+	identityKey = 'u'
+	tombKey     = 'y'
+	buriedKey   = 'z'
+	tombsKey    = 'w'
+	flushKey    = '~'
 )
 
 const (

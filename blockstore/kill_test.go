@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -35,13 +37,16 @@ func TestKilled(t *testing.T) {
 	dir := t.TempDir()
 	for round := range killRounds {
 		said := runVictim(t, dir)
-		s, err := blockstore.Open(filepath.Join(dir, "index"), blockstore.Config{})
+		s, err := openVictim(dir)
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
 		for _, line := range said {
 			checkSaid(t, s, dir, said, line)
 		}
+		checkState(t, s, said)
+		checkJournal(t, s, dir, said)
+		checkLog(t, s)
 		checkWhole(t, s)
 		if _, err := s.GC(t.Context()); err != nil {
 			t.Error(err)
@@ -92,13 +97,21 @@ func runVictim(t *testing.T, dir string) (said []string) {
 	return said
 }
 
+func openVictim(dir string) (*blockstore.Store, error) {
+	return blockstore.Open(filepath.Join(dir, "index"), blockstore.Config{
+		Journal:   filepath.Join(dir, "files.jsonl"),
+		Journaled: func(j blockstore.Job) bool { return j.Kind == "batch" },
+	})
+}
+
 // victim works in dir until it is killed.
 func victim(dir string) {
-	s, err := blockstore.Open(filepath.Join(dir, "index"), blockstore.Config{})
+	s, err := openVictim(dir)
 	must(err)
 	base := time.Now().UnixNano()
 	for i := 0; ; i++ {
 		name := fmt.Sprint(base, "-", i)
+		victimState(s, base+int64(i))
 		switch i % 3 {
 		case 0:
 			victimImport(s, dir, name)
@@ -110,6 +123,8 @@ func victim(dir string) {
 			_, err := s.RemoveVideo(m.CID())
 			must(err)
 			say("removed", name, m.CID())
+			_, err = s.GC(context.Background())
+			must(err)
 		}
 	}
 }
@@ -202,7 +217,7 @@ func victimFetch(s *blockstore.Store, dir, name string) {
 func checkSaid(t *testing.T, s *blockstore.Store, dir string, said []string, line string) {
 	t.Helper()
 	words := strings.Fields(line)
-	if words[0] == "removing" || words[0] == "finishing" {
+	if words[0] == "removing" || words[0] == "finishing" || words[0] == "state" {
 		return
 	}
 	c, err := manifest.ParseVideoCID(words[2])
@@ -261,6 +276,115 @@ func checkReceipt(t *testing.T, s *blockstore.Store, c cid.Cid, received int, vi
 		if _, err := s.ReceiptOutboard(c, m.Block(block)); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// victimRecords is how many records victimState stores at once, some of them too
+// long for a table.
+const victimRecords = 20
+
+// victimState stores one number in many records and in a job.
+func victimState(s *blockstore.Store, n int64) {
+	var changes []blockstore.Change
+	for i := range victimRecords {
+		value := make([]byte, 8+i*200)
+		binary.BigEndian.PutUint64(value, uint64(n))
+		changes = append(changes, blockstore.StoreState("count", fmt.Sprint(i), value))
+	}
+	changes = append(changes,
+		blockstore.StoreJob(blockstore.Job{ID: fmt.Sprint(n), Kind: "batch"}), blockstore.ForgetJob(fmt.Sprint(n-1)))
+	must(s.Apply(changes...))
+	say("state", n)
+}
+
+// checkState checks that all records have one number, which is the last said or
+// the next.
+func checkState(t *testing.T, s *blockstore.Store, said []string) {
+	t.Helper()
+	last := ""
+	for _, line := range said {
+		if n, ok := strings.CutPrefix(line, "state "); ok {
+			last = n
+		}
+	}
+	seen := make(map[uint64]int)
+	for r, err := range s.States("count", "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[binary.BigEndian.Uint64(r.Value)]++
+	}
+	want, err := strconv.ParseUint(last, 10, 64)
+	if err != nil {
+		return // killed before
+	}
+	n := want
+	if seen[n] == 0 {
+		n++
+	}
+	if seen[n] != victimRecords || len(seen) != 1 {
+		t.Errorf("records have %v after %d was stored", seen, want)
+	}
+	if _, err := s.Job(fmt.Sprint(n)); err != nil {
+		t.Error(err)
+	}
+}
+
+// checkJournal checks that the journal claims nothing that the index does not,
+// and lacks nothing that was said to be done.
+func checkJournal(t *testing.T, s *blockstore.Store, dir string, said []string) {
+	t.Helper()
+	claims := make(map[string]bool)
+	damaged := 0
+	for e, err := range blockstore.ReadJournal(filepath.Join(dir, "files.jsonl")) {
+		switch {
+		case err != nil:
+			damaged++
+		case e.Job.ID != "":
+			if _, err := s.Job(e.Job.ID); err != nil {
+				t.Errorf("journal claims a %v", err)
+			}
+		default:
+			claims[e.File.Path] = true
+			f, err := s.FileAt(e.File.Path)
+			if err != nil || !f.Video.Equals(e.File.Video) {
+				t.Errorf("journal claims that %s is %s: %v", e.File.Path, e.File.Video, err)
+			}
+		}
+	}
+	if damaged > killRounds {
+		t.Errorf("%d damaged lines", damaged)
+	}
+	all := strings.Join(said, "\n") + "\n"
+	for _, line := range said {
+		words := strings.Fields(line)
+		if words[0] != "added" && words[0] != "fetched" || strings.Contains(all, "removing "+words[1]+"\n") {
+			continue
+		}
+		if !claims[filepath.Join(dir, words[1])] {
+			t.Errorf("%s: the journal has not got it", line)
+		}
+	}
+}
+
+// checkLog checks that the log has every video, and no removal of one.
+func checkLog(t *testing.T, s *blockstore.Store) {
+	t.Helper()
+	listed := 0
+	for e, err := range s.LogSince(0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.Video(e.Video.CID)
+		if (err != nil) != e.Removed {
+			t.Errorf("log has %s, removed %v: %v", e.Video.CID, e.Removed, err)
+		}
+		if !e.Removed {
+			listed++
+		}
+	}
+	if n, _ := names(t, s, 0); len(n) != listed {
+		t.Errorf("log has %d videos of %d", listed, len(n))
 	}
 }
 

@@ -36,7 +36,7 @@ func (t txn) masks(id fileID, fn func(block int, mask uint32)) error {
 			return fmt.Errorf("%w: mask key of %d bytes", errRecord, len(key))
 		}
 		block := int(binary.BigEndian.Uint32(key[len(prefix):]))
-		err := it.Item().Value(func(v []byte) error {
+		err := itemValue(it.Item(), func(v []byte) error {
 			mask, _, err := decodeMask(v)
 			if err == nil {
 				fn(block, mask)

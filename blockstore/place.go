@@ -54,6 +54,7 @@ func (t txn) putBlocks(id fileID, writes []write) error {
 		if err := t.setOnce(digestKey(blockKey, w.block.Digest), w.outboard); err != nil {
 			return err
 		}
+		t.effects.proofs += int64(len(w.outboard))
 		if err := t.putPlaces(w.block.Digest, id, at); err != nil {
 			return err
 		}

@@ -43,6 +43,7 @@ type videoRecord struct {
 	State     string `cbor:"6,keyasint"`
 	Signer    string `cbor:"7,keyasint"`
 	RelPath   string `cbor:"8,keyasint"`
+	Recording string `cbor:"9,keyasint,omitempty"`
 }
 
 type receiptRecord struct {

@@ -12,11 +12,12 @@ import (
 	"github.com/vidsync/vidsync/manifest"
 )
 
-// RemoveVideo forgets a video: its catalogue entry, its files' records and
-// places, its receipt, and the manifest nodes and proofs that no other video
-// uses. It deletes no file. The video is gone at once; if clearing up behind it
-// fails or is interrupted, Run or GC does the rest. It waits for a GC that is
-// running. A video of which nothing is known is fs.ErrNotExist.
+// RemoveVideo forgets a video: its catalogue entry, in whose place the log has
+// the removal from now on, its files' records and places, its receipt, and the
+// manifest nodes and proofs that no other video uses. It deletes no file. The
+// video is gone at once; if clearing up behind it fails or is interrupted, Run
+// or GC does the rest. It waits for a GC that is running. A video of which
+// nothing is known is fs.ErrNotExist.
 func (s *Store) RemoveVideo(c cid.Cid) (freed Freed, err error) {
 	d, err := manifest.NodeDigest(c)
 	if err != nil {
@@ -56,6 +57,9 @@ func (s *Store) unlist(t txn, d manifest.Digest, freed *Freed) (old []orphan, er
 			return nil, err
 		}
 		if err := t.Delete(digestKey(entryKey, d)); err != nil {
+			return nil, err
+		}
+		if err := t.bury(d); err != nil {
 			return nil, err
 		}
 	}

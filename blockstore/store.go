@@ -19,7 +19,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -38,13 +40,31 @@ var (
 	ErrChanged = errors.New("file changed since it was added")
 )
 
-// tidyInterval is how often Run looks for what interrupted work left behind.
-const tidyInterval = 15 * time.Minute
+const (
+	// tidyInterval is how often Run looks for what interrupted work left behind.
+	tidyInterval = 15 * time.Minute
+	// dropInterval is how often Run looks at the memory that the index's mapped
+	// files take.
+	dropInterval = 10 * time.Second
+	// maxMappedBytes is how much that may be.
+	maxMappedBytes = 24 << 20
+	// dropBytes is how many bytes of proofs are written before the writer looks,
+	// because Run may not be running.
+	dropBytes = 16 << 20
+)
 
 // Config tunes a Store. The zero value works.
 type Config struct {
 	// Logger receives warnings; nil discards them.
 	Logger *slog.Logger
+	// Journal is the path of a file that outlives the index: what the index can
+	// be made again from, a line for each file and job. It lies outside the
+	// folder of the index. Missing, it is written from the index. "" keeps none.
+	Journal string
+	// Journaled tells which jobs the journal lists: those that are to be begun
+	// again with a new index. It is called while the store writes and must not
+	// use it. Nil lists all.
+	Journaled func(Job) bool
 }
 
 func (c Config) withDefaults() Config {
@@ -66,17 +86,29 @@ type Store struct {
 	active  map[fileID]struct{}          // of imports under way
 	fresh   map[manifest.Digest]struct{} // manifests stored that nothing refers to yet
 
-	sweeping sync.Mutex // held by whoever removes what is no longer referred to
+	journal  *journal // nil: none is kept; under writing
+	changed  signal   // of the catalogue
+	identity [16]byte // of the catalogue
+
+	written atomic.Int64 // bytes of proofs since the writer looked at the memory
+
+	sweeping  sync.Mutex // held by whoever removes what is no longer referred to
+	reclaimed int64      // bytes of the logs after the last time; under sweeping
 
 	handles *handleCache
 	blocks  *blockCache
 }
 
 // Open opens the index in dir and creates it if there is none. One process at
-// a time may have it open: ErrInUse otherwise. The caller closes the store.
+// a time may have it open: ErrInUse otherwise. An index whose files are damaged
+// is ErrDamaged and left as it is. The caller closes the store.
 func Open(dir string, cfg Config) (*Store, error) {
 	cfg = cfg.withDefaults()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open index: %w", err)
+	}
+	dir, err := realPath(dir)
+	if err != nil {
 		return nil, fmt.Errorf("open index: %w", err)
 	}
 	if err := checkFormatFile(dir); err != nil {
@@ -98,10 +130,36 @@ func Open(dir string, cfg Config) (*Store, error) {
 		handles: newHandleCache(),
 		blocks:  newBlockCache(),
 	}
-	if err := s.checkFormat(); err != nil {
+	if err := s.load(cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("open index %s: %w", dir, err), db.Close())
 	}
 	return s, nil
+}
+
+// realPath is an absolute path without links, as the kernel knows it.
+func realPath(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(abs)
+}
+
+// load reads what the store keeps in memory.
+func (s *Store) load(cfg Config) (err error) {
+	if err := s.checkFormat(); err != nil {
+		return err
+	}
+	if err := s.loadIdentity(); err != nil {
+		return err
+	}
+	if s.reclaimed, err = s.logBytes(); err != nil {
+		return err
+	}
+	if cfg.Journal != "" {
+		s.journal, err = s.openJournal(cfg.Journal, cfg.Journaled)
+	}
+	return err
 }
 
 // Dir is the folder of the index.
@@ -119,32 +177,54 @@ func (s *Store) Close() error {
 		s.log.Warn("index is not closed before the process ends", "err", err)
 		return nil
 	}
-	if err := s.db.Close(); err != nil {
+	err := errors.Join(s.db.Close(), s.journal.close())
+	if err == nil {
+		err = writeClosed(s.dir)
+	}
+	if err != nil {
 		return fmt.Errorf("close index %s: %w", s.dir, err)
 	}
 	return nil
 }
 
 // Run keeps the index tidy until ctx ends: it removes what interrupted imports
-// and removals left behind. It always returns the context's error.
+// and removals left behind, gives space back, and keeps memory low. It always
+// returns the context's error.
 func (s *Store) Run(ctx context.Context) error {
-	ticker := time.NewTicker(tidyInterval)
-	defer ticker.Stop()
+	tidy, drop := time.NewTicker(tidyInterval), time.NewTicker(dropInterval)
+	defer tidy.Stop()
+	defer drop.Stop()
+	s.tidyNow(ctx)
 	for {
-		if err := s.tidyNow(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("tidy index", "err", err)
-		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-ticker.C:
+		case <-tidy.C:
+			s.tidyNow(ctx)
+		case <-drop.C:
+			s.dropPages()
 		}
 	}
 }
 
-func (s *Store) tidyNow(ctx context.Context) error {
+// tidyNow does what Run does now and then. What fails is tried again next time.
+func (s *Store) tidyNow(ctx context.Context) {
 	s.sweeping.Lock()
-	defer s.sweeping.Unlock()
 	_, err := s.tidy(ctx)
-	return err
+	err = errors.Join(err, s.reclaimGrown(ctx))
+	s.sweeping.Unlock()
+	s.writing.Lock()
+	err = errors.Join(err, s.journal.compact())
+	s.writing.Unlock()
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn("tidy index", "err", err)
+	}
+}
+
+// dropPages keeps the memory low that mapped files take.
+func (s *Store) dropPages() {
+	s.written.Store(0)
+	if err := dropMapped(s.dir, maxMappedBytes); err != nil {
+		s.log.Debug("drop mapped pages", "err", err)
+	}
 }

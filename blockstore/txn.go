@@ -16,16 +16,30 @@ const (
 	batchBlocks = 256
 	// batchKeys is the most keys removed in one transaction.
 	batchKeys = 4096
-	// pageEntries is how many entries scan reads at a time.
+	// pageEntries is how many entries scan reads at a time, unless they come to
+	// pageBytes before.
 	pageEntries = 256
+	pageBytes   = 1 << 20
 )
 
 // txn is one transaction on the index.
-type txn struct{ *badger.Txn }
+type txn struct {
+	*badger.Txn
+	effects *effects // nil: it reads only
+}
+
+// effects is what a transaction means outside the index.
+type effects struct {
+	journal *journal // nil: none is kept
+	listed  bool     // the catalogue changes
+	proofs  int64    // bytes that are written
+	ended   []fact   // no longer so; the journal says it before the commit
+	begun   []fact   // so from now on; the journal says it after the commit
+}
 
 // view runs fn on a snapshot of the index.
 func (s *Store) view(fn func(t txn) error) error {
-	return s.db.View(func(t *badger.Txn) error { return fn(txn{t}) })
+	return s.db.View(func(t *badger.Txn) error { return fn(txn{Txn: t}) })
 }
 
 // update runs fn in a transaction that no other overlaps and commits it to
@@ -44,9 +58,42 @@ func (s *Store) updateWith(reserve uint64, fn func(t txn) error) error {
 	if err := checkRoom(s.dir, reserve); err != nil {
 		return err
 	}
+	if err := s.commitNext(fn); err != nil {
+		return err
+	}
+	if s.written.Load() > dropBytes {
+		s.dropPages()
+	}
+	return nil
+}
+
+func (s *Store) commitNext(fn func(t txn) error) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	return s.db.Update(func(t *badger.Txn) error { return fn(txn{t}) })
+	return s.commit(fn)
+}
+
+// commit builds and commits a transaction. The journal never claims what the
+// index does not: it learns of an end before the commit, and of a beginning
+// after it. A crash in between costs it a claim. The caller holds s.writing.
+func (s *Store) commit(fn func(t txn) error) error {
+	t := txn{s.db.NewTransaction(true), &effects{journal: s.journal}}
+	defer t.Discard()
+	if err := fn(t); err != nil {
+		return err
+	}
+	if err := s.journal.end(t.effects.ended); err != nil {
+		return err
+	}
+	if err := t.Commit(); err != nil {
+		return fmt.Errorf("write index: %w", err)
+	}
+	if t.effects.listed {
+		s.changed.tell()
+	}
+	s.journal.begin(t.effects.begun)
+	s.written.Add(t.effects.proofs)
+	return nil
 }
 
 // value calls fn with the value at key, valid during the call only. Absence is
@@ -59,7 +106,18 @@ func (t txn) value(key []byte, fn func(value []byte) error) error {
 	if err != nil {
 		return fmt.Errorf("read index: %w", err)
 	}
-	return item.Value(fn)
+	return itemValue(item, fn)
+}
+
+// itemValue calls fn with the value of an item. Badger itself gives an empty
+// value for one that is damaged or missing in its log, and no error.
+func itemValue(item *badger.Item, fn func(value []byte) error) error {
+	return item.Value(func(v []byte) error {
+		if len(v) == 0 && item.ValueSize() > 0 {
+			return fmt.Errorf("%w: value cannot be read", errRecord)
+		}
+		return fn(v)
+	})
 }
 
 // copied is value for a caller that keeps the bytes.
@@ -82,12 +140,14 @@ func (t txn) has(key []byte) (bool, error) {
 	return true, nil
 }
 
-// setOnce writes what cannot change: a key that is there is left as it is.
+// setOnce writes what cannot change: a key that is there is left as it is,
+// unless its value is damaged.
 func (t txn) setOnce(key, value []byte) error {
-	if ok, err := t.has(key); ok || err != nil {
-		return err
+	err := t.value(key, func([]byte) error { return nil })
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errRecord) {
+		return t.Set(key, value)
 	}
-	return t.Set(key, value)
+	return err
 }
 
 // hasUnder tells whether there is any key under prefix longer than it.
@@ -120,9 +180,10 @@ type entry struct{ key, value []byte }
 // meanwhile may be seen.
 func (s *Store) scan(prefix, from []byte) iter.Seq2[entry, error] {
 	return func(yield func(entry, error) bool) {
-		for {
-			page, err := s.page(prefix, from)
-			if err != nil {
+		for more := true; more; {
+			var page []entry
+			var err error
+			if page, more, err = s.page(prefix, from); err != nil {
 				yield(entry{}, err)
 				return
 			}
@@ -131,26 +192,39 @@ func (s *Store) scan(prefix, from []byte) iter.Seq2[entry, error] {
 					return
 				}
 			}
-			if len(page) < pageEntries {
-				return
+			if more {
+				from = append(page[len(page)-1].key, 0)
 			}
-			from = append(page[len(page)-1].key, 0)
 		}
 	}
 }
 
-func (s *Store) page(prefix, from []byte) (page []entry, err error) {
+func (s *Store) page(prefix, from []byte) (page []entry, more bool, err error) {
 	err = s.view(func(t txn) error {
-		it := t.NewIterator(badger.IteratorOptions{Prefix: prefix})
-		defer it.Close()
-		for it.Seek(from); it.Valid() && len(page) < pageEntries; it.Next() {
-			value, err := it.Item().ValueCopy(nil)
-			if err != nil {
-				return fmt.Errorf("read index: %w", err)
-			}
-			page = append(page, entry{key: it.Item().KeyCopy(nil), value: value})
-		}
-		return nil
+		page, more, err = t.page(prefix, from)
+		return err
 	})
-	return page, err
+	return page, more, err
+}
+
+// page reads some entries and tells whether there may be more.
+func (t txn) page(prefix, from []byte) (page []entry, more bool, err error) {
+	it := t.NewIterator(badger.IteratorOptions{Prefix: prefix})
+	defer it.Close()
+	size := 0
+	for it.Seek(from); it.Valid(); it.Next() {
+		if len(page) == pageEntries || size >= pageBytes {
+			return page, true, nil
+		}
+		e := entry{key: it.Item().KeyCopy(nil)}
+		err := itemValue(it.Item(), func(v []byte) error {
+			e.value = bytes.Clone(v)
+			return nil
+		})
+		if err != nil {
+			return nil, false, fmt.Errorf("read index: %w", err)
+		}
+		page, size = append(page, e), size+len(e.key)+len(e.value)
+	}
+	return page, false, nil
 }
