@@ -83,6 +83,15 @@ type AddResult struct {
 	Failed []Failure `json:"failed,omitempty"`
 }
 
+// Rebuilt says what an index was made of anew.
+type Rebuilt struct {
+	Videos   int       `json:"videos"`
+	Bytes    int64     `json:"bytes"`
+	Jobs     int       `json:"jobs"` // fetches that begin again
+	Failed   []Failure `json:"failed,omitempty"`
+	SetAside string    `json:"set_aside,omitempty"` // where the old index is now
+}
+
 // Added is one video that is now offered.
 type Added struct {
 	CID  string `json:"cid"`

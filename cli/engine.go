@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"time"
 
 	"github.com/vidsync/vidsync/api"
 	"github.com/vidsync/vidsync/daemon"
@@ -26,14 +27,21 @@ func (localNodes) open(ctx context.Context, cfg nodeConfig) (engine, error) {
 	return node, nil
 }
 
+func (localNodes) rebuild(ctx context.Context, cfg nodeConfig, emit func(api.Progress)) (api.Rebuilt, error) {
+	return daemon.Rebuild(ctx, daemonConfig(cfg), emit)
+}
+
 func (localNodes) defaultListen() []string { return daemon.DefaultListen() }
+
+// scrubEvery has the pause that each value of the setting means.
+var scrubEvery = map[string]time.Duration{"daily": 24 * time.Hour, "weekly": 7 * 24 * time.Hour}
 
 func daemonConfig(cfg nodeConfig) daemon.Config {
 	p, s := cfg.paths, cfg.settings
 	c := daemon.Config{
 		Paths: daemon.Paths{
 			Identity: p.Identity, Peers: p.Peers, Index: p.Index, Work: p.Work, Videos: p.Videos,
-			Socket: p.Socket, Lock: p.Lock, APIToken: p.APIToken, Limits: p.Limits, Banned: p.Banned, Damaged: p.Damaged, Revoked: p.Revoked, Invites: p.Invites,
+			Socket: p.Socket, Lock: p.Lock, APIToken: p.APIToken, Limits: p.Limits, Banned: p.Banned, Damaged: p.Damaged, Revoked: p.Revoked, Invites: p.Invites, Journal: p.Journal,
 		},
 		Peers:        s.list("peers"),
 		NoMDNS:       !s.truth("mdns"),
@@ -42,6 +50,7 @@ func daemonConfig(cfg nodeConfig) daemon.Config {
 		RelayService: s.truth("relay-service"),
 		RelayData:    s.truth("relay-data"),
 		NoPortMap:    !s.truth("port-map"),
+		Scrub:        scrubEvery[s.text("scrub")],
 		Open:         s.truth("open"),
 		Serve:        cfg.daemon,
 		API:          s.text("api"),

@@ -38,6 +38,10 @@ func (n Nodes) open(_ context.Context, cfg nodeConfig) (engine, error) {
 	return n.Engine, nil
 }
 
+func (n Nodes) rebuild(context.Context, nodeConfig, func(api.Progress)) (api.Rebuilt, error) {
+	return api.Rebuilt{Videos: 2, Bytes: 3_000_000, Jobs: 1, SetAside: "/home/ann/index.damaged"}, nil
+}
+
 func (n Nodes) defaultListen() []string { return []string{"/ip4/0.0.0.0/tcp/4101"} }
 
 // Invocation is one run of the program in a test.

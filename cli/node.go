@@ -26,6 +26,8 @@ type nodes interface {
 	dial(ctx context.Context, socket string) (api.Node, error)
 	// open starts an engine in this process.
 	open(ctx context.Context, cfg nodeConfig) (engine, error)
+	// rebuild makes the index of a home anew, which no process may use.
+	rebuild(ctx context.Context, cfg nodeConfig, emit func(api.Progress)) (api.Rebuilt, error)
 	// defaultListen is where a node listens that no setting tells otherwise.
 	defaultListen() []string
 }

@@ -30,6 +30,7 @@ type paths struct {
 	Damaged  string // files found damaged
 	Revoked  string // tickets taken back
 	Invites  string // invites that are open
+	Journal  string // what the index can be made again from
 }
 
 // systemPlaces are the folders of the system's service.
@@ -81,6 +82,7 @@ func placesIn(config, state, runtime, videos string) paths {
 		Damaged:  filepath.Join(state, "damaged.json"),
 		Revoked:  filepath.Join(state, "revoked.json"),
 		Invites:  filepath.Join(state, "invites.json"),
+		Journal:  filepath.Join(state, "files.jsonl"),
 	}
 }
 

@@ -46,6 +46,7 @@ var schema = []setting{
 	{key: "open", kind: truth, flag: "open", usage: "serve every stranger"},
 	{key: "api", kind: plain, flag: "api", usage: "TCP address that also serves the local API, with a token"},
 	{key: "videos", kind: plain, usage: "folder for fetched videos"},
+	{key: "scrub", kind: plain, allowed: []string{"off", "weekly", "daily"}, usage: "how often every video is read again, and mended: off, weekly or daily"},
 	{key: "limit.up", kind: plain, check: checkRate, usage: "bytes of pieces sent a second, such as 10M; empty: no limit"},
 	{key: "limit.down", kind: plain, check: checkRate, usage: "bytes of pieces received a second"},
 	{key: "limit.schedule", kind: plain, check: checkSchedule, usage: "rates by the time of day, such as 08:00,2M 19:00,off"},

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +25,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"line":    cmdLine,
 	"random":  cmdRandom,
 	"flip":    cmdFlip,
+	"ruin":    cmdRuin,
 	"ready":   cmdReady,
 	"fetched": cmdFetched,
 	"talk":    cmdTalk,
@@ -92,6 +94,21 @@ func cmdFlip(ts *testscript.TestScript, neg bool, args []string) {
 	b[0] ^= 0xff
 	_, err = f.WriteAt(b, at)
 	ts.Check(err)
+}
+
+// cmdRuin overwrites the beginning of every file of a folder, as a failing disk
+// might.
+func cmdRuin(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 1, "ruin DIR")
+	files, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "*"))
+	ts.Check(err)
+	need(ts, len(files) > 0, "ruin a folder with files")
+	for _, path := range files {
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		ts.Check(err)
+		_, err = f.WriteAt([]byte("not what was written"), 0)
+		ts.Check(errors.Join(err, f.Close()))
+	}
 }
 
 // until asks again and again, until the answer is yes.

@@ -129,6 +129,7 @@ func (a *app) defaults(p paths) map[string]any {
 		"mdns":              true,
 		"port-map":          true,
 		"videos":            p.Videos,
+		"scrub":             "weekly",
 		"log-level":         "info",
 		"log-format":        "text",
 		"transcribe.auto":   true,

@@ -339,7 +339,8 @@ func fetchOutcome(attempts int, detached bool, err error) error {
 
 // diskTrouble tells an error of the file system from others.
 func diskTrouble(err error) bool {
+	_, disk := errors.AsType[*assemble.DiskError](err)
 	_, path := errors.AsType[*fs.PathError](err)
 	_, link := errors.AsType[*os.LinkError](err)
-	return path || link || errors.Is(err, assemble.ErrPartLost)
+	return disk || path || link || errors.Is(err, assemble.ErrPartLost)
 }

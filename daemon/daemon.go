@@ -42,6 +42,7 @@ type Paths struct {
 	Damaged  string // files found damaged; may be missing
 	Revoked  string // tickets taken back; may be missing
 	Invites  string // invites that are open; may be missing
+	Journal  string // what the index can be made again from
 }
 
 // Config is what a node is told. The zero value of every field but Paths
@@ -63,6 +64,8 @@ type Config struct {
 	RelayService bool
 	RelayData    bool
 	NoPortMap    bool // do not ask the router to forward a port
+	// Scrub is the time between two readings of every video here; 0: never.
+	Scrub time.Duration
 	// NoTranscribe leaves fetched videos without a transcript.
 	NoTranscribe bool
 	Transcribe   transcribe.Config
@@ -140,7 +143,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if n.limits, err = openLimits(p.Limits, n.cfg.Limit, n.log); err != nil {
 		return err
 	}
-	if n.store, err = blockstore.Open(p.Index, blockstore.Config{Logger: n.log}); err != nil {
+	if n.store, err = blockstore.Open(p.Index, blockstore.Config{Logger: n.log, Journal: p.Journal, Journaled: isPending}); err != nil {
 		return indexError(p.Index, err)
 	}
 	tc := n.cfg.Transcribe
@@ -172,6 +175,8 @@ func indexError(dir string, err error) error {
 	switch {
 	case errors.Is(err, blockstore.ErrInUse):
 		return api.Errorf(api.CodeInUse, "index %s is in use by another process", dir)
+	case errors.Is(err, blockstore.ErrDamaged):
+		return api.Errorf(api.CodeOther, "open index %s: %w", dir, err)
 	case errors.Is(err, blockstore.ErrNewer):
 		return api.Errorf(api.CodeOther, "%w; install the newer vidsync again, or choose another home with --home", err)
 	}
@@ -214,6 +219,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	g.Go(func() error { return n.sendReports(ctx, net) })
 	g.Go(func() error { return n.library.checkDisk(ctx) })
 	g.Go(func() error { return n.runJobs(ctx) })
+	g.Go(func() error { return n.tidyVideos(ctx) })
 	var serveErr error
 	if n.cfg.Serve {
 		serveErr = n.serveAPI(ctx, g)

@@ -40,6 +40,12 @@ const (
 
 func jobID(kind string, video cid.Cid) string { return kind + "/" + video.String() }
 
+// isPending tells whether a job is to be begun again with a new index. A
+// transcription is not: its video may have its transcript.
+func isPending(j blockstore.Job) bool {
+	return j.Kind == kindFetch && j.State != stateDone && j.State != stateFailed
+}
+
 // waitError ends an attempt at a job that is to be tried again later.
 type waitError struct {
 	err    error         // what to tell whoever waits now
