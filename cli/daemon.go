@@ -19,7 +19,8 @@ func newDaemon(a *app) *cobra.Command {
 other vidsync commands on this machine. Logs go to standard error. When 'vidsync
 status' answers, the node is ready; systemd is told so too.
 
-SIGINT or SIGTERM ends it in order, with exit code 0; a second one at once. A home
+SIGHUP makes it read its configuration again: limits and peers change at once, the
+log names what needs a restart. SIGINT or SIGTERM ends it in order, with exit code 0; a second one at once. A home
 that another process uses gives exit code 11.`,
 		Example: `  vidsync daemon
   vidsync daemon --listen /ip4/0.0.0.0/tcp/4101 --no-mdns
@@ -54,7 +55,9 @@ func (a *app) runDaemon(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	stop := onHangup(func() { a.reload(node, cfg) })
 	err = node.Run(ctx)
+	stop()
 	if interruptOf(ctx) != nil && errors.Is(err, context.Canceled) {
 		err = nil // stopping in order is what the signal asked for
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vidsync/vidsync/api"
+	"github.com/vidsync/vidsync/daemon"
 )
 
 // day is when everything happens in these tests.
@@ -193,6 +194,8 @@ type fakeEngine struct {
 
 	running, closed atomic.Int32
 }
+
+func (e *fakeEngine) Reload(daemon.Config) error { return nil }
 
 func (e *fakeEngine) Run(ctx context.Context) error {
 	e.running.Add(1)

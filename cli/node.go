@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/vidsync/vidsync/api"
+	"github.com/vidsync/vidsync/daemon"
 )
 
 const (
@@ -35,6 +36,7 @@ type nodes interface {
 // engine is a node inside this process.
 type engine interface {
 	api.Node
+	Reload(cfg daemon.Config) error
 	Run(ctx context.Context) error // takes part in the network until ctx ends
 	Close() error                  // after Run has returned
 }

@@ -30,6 +30,7 @@ type setting struct {
 	env     string                  // if it does not follow from flag or key
 	allowed []string                // if only these texts are
 	check   func(text string) error // finds what is wrong with a text; nil: nothing
+	live    bool                    // a running daemon takes it over on SIGHUP
 	usage   string
 }
 
@@ -37,7 +38,7 @@ type setting struct {
 var schema = []setting{
 	{key: "node-name", kind: plain, usage: "what this node calls itself to those that it pairs with; empty: the machine's name"},
 	{key: "listen", kind: list, flag: "listen", usage: "multiaddrs to listen on"},
-	{key: "peers", kind: list, flag: "peer", usage: "peers to stay connected with, as multiaddrs with /p2p/"},
+	{key: "peers", kind: list, flag: "peer", live: true, usage: "peers to stay connected with, as multiaddrs with /p2p/"},
 	{key: "mdns", kind: truth, flag: "no-mdns", inverse: true, usage: "look for peers on the local network"},
 	{key: "relays", kind: list, flag: "relay", usage: "own nodes through which this one can be reached, as multiaddrs with /p2p/"},
 	{key: "relay-service", kind: truth, flag: "relay-service", usage: "pass on connections between trusted peers"},
@@ -47,9 +48,9 @@ var schema = []setting{
 	{key: "api", kind: plain, flag: "api", usage: "TCP address that also serves the local API, with a token"},
 	{key: "videos", kind: plain, usage: "folder for fetched videos"},
 	{key: "scrub", kind: plain, allowed: []string{"off", "weekly", "daily"}, usage: "how often every video is read again, and mended: off, weekly or daily"},
-	{key: "limit.up", kind: plain, check: checkRate, usage: "bytes of pieces sent a second, such as 10M; empty: no limit"},
-	{key: "limit.down", kind: plain, check: checkRate, usage: "bytes of pieces received a second"},
-	{key: "limit.schedule", kind: plain, check: checkSchedule, usage: "rates by the time of day, such as 08:00,2M 19:00,off"},
+	{key: "limit.up", kind: plain, check: checkRate, live: true, usage: "bytes of pieces sent a second, such as 10M; empty: no limit"},
+	{key: "limit.down", kind: plain, check: checkRate, live: true, usage: "bytes of pieces received a second"},
+	{key: "limit.schedule", kind: plain, check: checkSchedule, live: true, usage: "rates by the time of day, such as 08:00,2M 19:00,off"},
 	// VIDSYNC_NAME is the variable of 'add --name' and 'peer add --name'.
 	{key: "log-level", kind: plain, flag: "log-level", allowed: []string{"debug", "info", "warn", "error"}, usage: "least level to log"},
 	{key: "log-format", kind: plain, flag: "log-format", allowed: []string{"text", "json"}, usage: "how to log"},

@@ -26,6 +26,8 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"random":  cmdRandom,
 	"flip":    cmdFlip,
 	"ruin":    cmdRuin,
+	"hangup":  cmdHangup,
+	"limited": cmdLimited,
 	"ready":   cmdReady,
 	"fetched": cmdFetched,
 	"talk":    cmdTalk,
@@ -109,6 +111,22 @@ func cmdRuin(ts *testscript.TestScript, neg bool, args []string) {
 		_, err = f.WriteAt([]byte("not what was written"), 0)
 		ts.Check(errors.Join(err, f.Close()))
 	}
+}
+
+// cmdHangup sends SIGHUP to the daemon of a home, which is named as the daemon
+// was told it.
+func cmdHangup(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 1, "hangup HOME")
+	ts.Check(ts.Exec("pkill", "-HUP", "-f", "vidsync --home "+args[0]+" daemon"))
+}
+
+// cmdLimited waits until a daemon sends at most so many bytes a second.
+func cmdLimited(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 2, "limited HOME RATE")
+	until(ts, "a limit of "+args[1], func(ctx context.Context) bool {
+		l, err := client(ts, args[0]).Limit(ctx, api.LimitRequest{})
+		return err == nil && l.Up == int64(number(ts, args[1]))
+	})
 }
 
 // until asks again and again, until the answer is yes.

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/event"
@@ -146,7 +147,7 @@ func (n *network) keepContact(ctx context.Context, trust *trustList) error {
 // contacts are the peers worth a connection at any time, with all addresses
 // known for them.
 func (n *network) contacts(trust *trustList) []peer.AddrInfo {
-	infos := append([]peer.AddrInfo(nil), n.static...)
+	infos := slices.Clone(n.staticPeers())
 	for _, p := range trust.all() {
 		info := p.info()
 		if lan, ok := n.onLAN(p.ID); ok {

@@ -69,28 +69,24 @@ type network struct {
 	traffic *metrics.BandwidthCounter
 	buffers *protocol.Buffers // of all pieces on their way here
 	log     *slog.Logger
-	static  []peer.AddrInfo
 	mdns    bool
 	relayed bool // data may cross relays
 
 	down   protocol.Pacer   // of pieces on their way here
 	server *protocol.Server // set before Run says that the node is on the network
 
-	mu  sync.Mutex
-	lan map[peer.ID]peer.AddrInfo // found by mDNS
+	mu     sync.Mutex
+	lan    map[peer.ID]peer.AddrInfo // found by mDNS
+	static []peer.AddrInfo
 }
 
 // startNetwork makes the host listen. The caller must Close the result.
 func startNetwork(cfg Config, key crypto.PrivKey, trust *trustList, log *slog.Logger) (*network, error) {
 	n := &network{traffic: metrics.NewBandwidthCounter(), buffers: protocol.NewBuffers(keptBuffers), log: log, mdns: !cfg.NoMDNS, relayed: cfg.RelayData, lan: map[peer.ID]peer.AddrInfo{}}
-	for _, text := range cfg.Peers {
-		info, err := parsePeer(text)
-		if err != nil {
-			return nil, err
-		}
-		n.static = append(n.static, info)
-	}
 	var err error
+	if n.static, err = parseStatic(cfg.Peers); err != nil {
+		return nil, err
+	}
 	if len(cfg.Listen) > 0 {
 		n.host, err = newHost(cfg, key, trust, n.traffic, cfg.Listen)
 	} else if n.host, err = newHost(cfg, key, trust, n.traffic, DefaultListen()); err != nil {
@@ -104,6 +100,32 @@ func startNetwork(cfg Config, key crypto.PrivKey, trust *trustList, log *slog.Lo
 		return nil, api.Errorf(api.CodeUsage, "listen on %s: %w; choose another address with --listen", strings.Join(cfg.Listen, " "), err)
 	}
 	return n, nil
+}
+
+func parseStatic(texts []string) ([]peer.AddrInfo, error) {
+	var infos []peer.AddrInfo
+	for _, text := range texts {
+		info, err := parsePeer(text)
+		if err != nil {
+			return nil, err
+		}
+		infos = append(infos, info)
+	}
+	return infos, nil
+}
+
+// setStatic replaces the peers to stay connected with. Connections stay.
+func (n *network) setStatic(static []peer.AddrInfo) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.static = static
+}
+
+// staticPeers are those that the configuration names.
+func (n *network) staticPeers() []peer.AddrInfo {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.static
 }
 
 // client is how this node asks others.
