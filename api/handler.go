@@ -33,6 +33,8 @@ type HandlerConfig struct {
 	// Heartbeat is how long a stream of events may be silent before a comment
 	// is sent, so that both ends notice a dead connection. 0: 5 s.
 	Heartbeat time.Duration
+	// Metrics answers GET /metrics. nil: there are none.
+	Metrics http.Handler
 }
 
 func (c HandlerConfig) withDefaults() HandlerConfig {
@@ -65,6 +67,9 @@ func Handler(node Node, cfg HandlerConfig) http.Handler {
 	delete(a.OpenAPI().Components.Schemas.Map(), "ErrorModel")
 	delete(a.OpenAPI().Components.Schemas.Map(), "ErrorDetail")
 	mux.HandleFunc("GET /openapi.json", serveDocument(a.OpenAPI()))
+	if cfg.Metrics != nil {
+		mux.Handle("GET /metrics", cfg.Metrics)
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		statusProblem(http.StatusNotFound, Errorf(CodeUsage,
 			"this daemon (version %s) has no operation %s %q; GET /openapi.json lists them", cfg.Version, r.Method, r.URL.Path)).write(w)

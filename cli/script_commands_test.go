@@ -3,10 +3,14 @@ package cli_test
 import (
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +31,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"flip":    cmdFlip,
 	"ruin":    cmdRuin,
 	"hangup":  cmdHangup,
+	"metric":  cmdMetric,
 	"limited": cmdLimited,
 	"ready":   cmdReady,
 	"fetched": cmdFetched,
@@ -118,6 +123,30 @@ func cmdRuin(ts *testscript.TestScript, neg bool, args []string) {
 func cmdHangup(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, !neg && len(args) == 1, "hangup HOME")
 	ts.Check(ts.Exec("pkill", "-HUP", "-f", "vidsync --home "+args[0]+" daemon"))
+}
+
+// cmdMetric looks for a line in a daemon's metrics, which it gives on its socket.
+func cmdMetric(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 2, "metric HOME REGEXP")
+	socket := ts.MkAbs(filepath.Join(args[0], "vidsync.sock"))
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			path, err := api.SocketPath(socket)
+			if err != nil {
+				return nil, err
+			}
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		},
+	}}
+	answer, err := client.Get("http://vidsync/metrics")
+	ts.Check(err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	ts.Check(err)
+	if !regexp.MustCompile("(?m)" + args[1]).Match(text) {
+		ts.Fatalf("no %s in\n%s", args[1], text)
+	}
 }
 
 // cmdLimited waits until a daemon sends at most so many bytes a second.

@@ -19,6 +19,7 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/vidsync/vidsync/api"
@@ -94,6 +95,7 @@ type Node struct {
 	invites     *inviteList
 	reports     chan badReport // bad pieces that peers are to hear of
 	limits      *limits
+	metrics     *prometheus.Registry // of the node and its libp2p
 	started     time.Time
 
 	online *network // set while Run runs, nil before and after; see network.go
@@ -108,7 +110,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now(), ready: make(chan struct{})}
+	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now(), ready: make(chan struct{}), metrics: prometheus.NewRegistry()}
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -200,7 +202,7 @@ func (n *Node) Close() error {
 // ctx ended it, after everything that it started has stopped and receipts are
 // on disk. It may be called once.
 func (n *Node) Run(ctx context.Context) (err error) {
-	net, err := startNetwork(n.cfg, n.key, n.trust, n.log)
+	net, err := startNetwork(n.cfg, n.key, n.trust, n.metrics, n.log)
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/libp2p/go-libp2p/x/rate"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/vidsync/vidsync/api"
 	"github.com/vidsync/vidsync/protocol"
@@ -81,17 +82,17 @@ type network struct {
 }
 
 // startNetwork makes the host listen. The caller must Close the result.
-func startNetwork(cfg Config, key crypto.PrivKey, trust *trustList, log *slog.Logger) (*network, error) {
+func startNetwork(cfg Config, key crypto.PrivKey, trust *trustList, registry prometheus.Registerer, log *slog.Logger) (*network, error) {
 	n := &network{traffic: metrics.NewBandwidthCounter(), buffers: protocol.NewBuffers(keptBuffers), log: log, mdns: !cfg.NoMDNS, relayed: cfg.RelayData, lan: map[peer.ID]peer.AddrInfo{}}
 	var err error
 	if n.static, err = parseStatic(cfg.Peers); err != nil {
 		return nil, err
 	}
 	if len(cfg.Listen) > 0 {
-		n.host, err = newHost(cfg, key, trust, n.traffic, cfg.Listen)
-	} else if n.host, err = newHost(cfg, key, trust, n.traffic, DefaultListen()); err != nil {
+		n.host, err = newHost(cfg, key, trust, registry, n.traffic, cfg.Listen)
+	} else if n.host, err = newHost(cfg, key, trust, registry, n.traffic, DefaultListen()); err != nil {
 		log.Warn("default port is taken, listening on another", "port", DefaultPort, "error", err)
-		n.host, err = newHost(cfg, key, trust, n.traffic, listenOn(0))
+		n.host, err = newHost(cfg, key, trust, registry, n.traffic, listenOn(0))
 	}
 	if api.CodeOf(err) == api.CodeUsage {
 		return nil, err // it is about something else
@@ -136,7 +137,7 @@ func (n *network) client() protocol.ClientConfig {
 // Close ends all connections.
 func (n *network) Close() error { return n.host.Close() }
 
-func newHost(cfg Config, key crypto.PrivKey, trust *trustList, traffic metrics.Reporter, listen []string) (host.Host, error) {
+func newHost(cfg Config, key crypto.PrivKey, trust *trustList, registry prometheus.Registerer, traffic metrics.Reporter, listen []string) (host.Host, error) {
 	reaching, err := reach(cfg, trust, listen)
 	if err != nil {
 		return nil, err
@@ -161,7 +162,7 @@ func newHost(cfg Config, key crypto.PrivKey, trust *trustList, traffic metrics.R
 		libp2p.BandwidthReporter(traffic),
 		libp2p.SwarmOpts(swarm.WithDialRanker(tcpFirst)),
 		libp2p.UserAgent("vidsync/"+cfg.Version),
-		libp2p.DisableMetrics(),
+		libp2p.PrometheusRegisterer(registry),
 		libp2p.ChainOptions(reaching...),
 	)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/vidsync/vidsync/api"
 	"github.com/vidsync/vidsync/protocol"
@@ -18,7 +19,7 @@ import (
 func testNetwork(t *testing.T) *network {
 	t.Helper()
 	key, _ := testKey(t)
-	net, err := startNetwork(Config{Listen: []string{"/ip4/127.0.0.1/tcp/0"}, NoMDNS: true}, key, &trustList{}, slog.New(slog.DiscardHandler))
+	net, err := startNetwork(Config{Listen: []string{"/ip4/127.0.0.1/tcp/0"}, NoMDNS: true}, key, &trustList{}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

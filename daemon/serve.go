@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -17,14 +18,14 @@ import (
 // serveAPI answers the local API on the home's socket and, if asked for, on a
 // loopback TCP address, until ctx ends. It keeps systemd informed.
 func (n *Node) serveAPI(ctx context.Context, g *errgroup.Group) error {
-	handler := api.Handler(n, api.HandlerConfig{Version: n.cfg.Version})
+	handler := api.Handler(n, api.HandlerConfig{Version: n.cfg.Version, Metrics: n.metricsHandler()})
 	socket, err := api.Listen(n.cfg.Paths.Socket)
 	if err != nil {
 		return err
 	}
 	g.Go(func() error { return api.Serve(ctx, socket, handler, n.log) })
 	if n.cfg.API != "" {
-		if err := n.serveTCP(ctx, g); err != nil {
+		if err := n.serveTCP(ctx, g, handler); err != nil {
 			return err
 		}
 	}
@@ -33,7 +34,7 @@ func (n *Node) serveAPI(ctx context.Context, g *errgroup.Group) error {
 	return nil
 }
 
-func (n *Node) serveTCP(ctx context.Context, g *errgroup.Group) error {
+func (n *Node) serveTCP(ctx context.Context, g *errgroup.Group, handler http.Handler) error {
 	host, _, err := net.SplitHostPort(n.cfg.API)
 	if err != nil {
 		return api.Errorf(api.CodeUsage, "--api %s: %w; give HOST:PORT, such as 127.0.0.1:8101", n.cfg.API, err)
@@ -49,8 +50,7 @@ func (n *Node) serveTCP(ctx context.Context, g *errgroup.Group) error {
 	if err != nil {
 		return api.Errorf(api.CodeUsage, "--api: %w", err)
 	}
-	handler := api.TokenHandler(api.Handler(n, api.HandlerConfig{Version: n.cfg.Version}), token, nil)
-	g.Go(func() error { return api.Serve(ctx, l, handler, n.log) })
+	g.Go(func() error { return api.Serve(ctx, l, api.TokenHandler(handler, token, nil), n.log) })
 	n.log.Info("api listens", "addr", l.Addr(), "token_file", n.cfg.Paths.APIToken)
 	return nil
 }

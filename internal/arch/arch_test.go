@@ -41,6 +41,7 @@ var mayUse = map[string][]string{
 	"github.com/dgraph-io/badger": {"blockstore"},
 	"github.com/libp2p/":          {"protocol", "daemon", "internal/bench"},
 	"github.com/danielgtaylor/":   {"api"},
+	"github.com/prometheus/":      {"daemon"},
 	"github.com/spf13/":           {"cli"},
 	"os/exec":                     {"transcribe", "internal/bench"},
 }
