@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -58,6 +59,9 @@ ip netns exec PSnat nft add rule ip wall self ct state established,related accep
 ip netns exec PSnat nft add rule ip wall self iifname wan drop
 `
 
+// networks counts those that were made: scripts run at the same time.
+var networks atomic.Int32
+
 // cmdNAT makes the networks of natPlan for the length of the script and sets
 // PUB, LEFT and RIGHT to the names of their hosts' namespaces. With "strict"
 // the routers map every connection to another port, so that no hole can be
@@ -69,7 +73,7 @@ func cmdNAT(ts *testscript.TestScript, neg bool, args []string) {
 	if how == "strict" {
 		how = "random"
 	}
-	prefix := fmt.Sprintf("vs%d%s", os.Getpid(), how)
+	prefix := fmt.Sprintf("vs%d-%d", os.Getpid(), networks.Add(1))
 	ts.Defer(func() { removeNetworks(ts, prefix) })
 	plan := natPlan
 	for i, side := range []string{"left", "right"} {

@@ -3,6 +3,7 @@ package daemon
 import (
 	"mime"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -14,27 +15,39 @@ import (
 // the endings of transcripts.
 const maxFileName = 200
 
-// reservedNames mean devices on some systems, with any ending.
-var reservedNames = map[string]bool{"con": true, "prn": true, "aux": true, "nul": true}
+// reservedName matches what means a device on some systems, with any ending.
+var reservedName = regexp.MustCompile(`(?i)^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)`)
 
-// safeName makes a file name of one that a peer chose: one path element, no
-// control characters, not hidden, no more than maxFileName bytes. What leaves
-// nothing usable is named by the CID.
+// safeName makes a file name of one that a peer chose: one path element, none
+// of the characters that some file system refuses or that cannot be seen, not
+// hidden, no more than maxFileName bytes. What leaves nothing usable is named by
+// the CID.
 func safeName(name string, video cid.Cid) string {
-	name = strings.ToValidUTF8(name, "_")
 	name = strings.Map(func(r rune) rune {
-		if r == '/' || r == '\\' || r == ':' || unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control) {
+		if isUnsafe(r) {
 			return '_'
 		}
 		return r
-	}, name)
-	name = strings.TrimLeft(strings.TrimSpace(name), ".")
-	name = strings.TrimRight(name, ". ")
-	stem, _, _ := strings.Cut(strings.ToLower(name), ".")
-	if name == "" || reservedNames[stem] {
+	}, strings.ToValidUTF8(name, "_"))
+	name = strings.TrimLeftFunc(name, func(r rune) bool { return r == '.' || unicode.IsSpace(r) })
+	name = trimEnd(shorten(trimEnd(name)))
+	if name == "" || reservedName.MatchString(name) {
 		return video.String()
 	}
-	return shorten(name)
+	return name
+}
+
+// isUnsafe leaves joiners alone: Persian and some symbols are written with them.
+func isUnsafe(r rune) bool {
+	if r == '\u200c' || r == '\u200d' {
+		return false
+	}
+	return strings.ContainsRune(`/\:*?"<>|`, r) || unicode.In(r, unicode.C, unicode.Zl, unicode.Zp)
+}
+
+// trimEnd takes away what some systems drop from the end of a name.
+func trimEnd(name string) string {
+	return strings.TrimRightFunc(name, func(r rune) bool { return r == '.' || unicode.IsSpace(r) })
 }
 
 // shorten cuts a long name and keeps its ending.

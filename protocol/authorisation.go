@@ -23,10 +23,11 @@ type Authorizer interface {
 
 var errEnded = fmt.Errorf("%w: the permission has ended", ErrRefused)
 
-// authorisation asks an Authorizer for each request, and remembers for each
-// stream what was last asked, to ask again.
+// authorisation asks for each request whether it is allowed, and remembers for
+// each stream what was last asked, to ask again.
 type authorisation struct {
-	authorizer Authorizer // nil refuses everyone
+	authorizer Authorizer     // nil refuses everyone
+	peers      PeerAuthorizer // nil trusts nobody
 
 	mu      sync.Mutex
 	streams map[*incoming]*permission
@@ -38,15 +39,16 @@ type permission struct {
 	expiry *time.Timer // ends the stream; nil if nothing does
 }
 
-// claim is what an Authorizer is asked about.
+// claim is what is asked about: one video, or, where video is undefined, the
+// peer as a whole.
 type claim struct {
 	peer       peer.ID
 	video      cid.Cid
 	capability string
 }
 
-func newAuthorisation(a Authorizer) *authorisation {
-	return &authorisation{authorizer: a, streams: make(map[*incoming]*permission)}
+func newAuthorisation(a Authorizer, p PeerAuthorizer) *authorisation {
+	return &authorisation{authorizer: a, peers: p, streams: make(map[*incoming]*permission)}
 }
 
 // request asks for a request on a stream. The stream is noted before that, so
@@ -62,7 +64,19 @@ func (a *authorisation) request(in *incoming, video cid.Cid, capability []byte) 
 	return nil
 }
 
+// whole asks whether the peer of a stream is trusted, and notes the stream as
+// request does.
+func (a *authorisation) whole(in *incoming) error {
+	c := claim{peer: in.peer}
+	a.note(in, c)
+	_, err := a.ask(c)
+	return err
+}
+
 func (a *authorisation) ask(c claim) (until time.Time, err error) {
+	if !c.video.Defined() {
+		return time.Time{}, a.askPeer(c.peer)
+	}
 	if a.authorizer == nil {
 		return time.Time{}, fmt.Errorf("%w: nobody is authorised", ErrRefused)
 	}
@@ -71,6 +85,16 @@ func (a *authorisation) ask(c claim) (until time.Time, err error) {
 		return time.Time{}, fmt.Errorf("%w: %v", ErrRefused, err)
 	}
 	return until, nil
+}
+
+func (a *authorisation) askPeer(p peer.ID) error {
+	if a.peers == nil {
+		return fmt.Errorf("%w: nobody is trusted", ErrRefused)
+	}
+	if err := a.peers.AuthorizePeer(p); err != nil {
+		return fmt.Errorf("%w: %v", ErrRefused, err)
+	}
+	return nil
 }
 
 func (a *authorisation) note(in *incoming, c claim) {

@@ -16,11 +16,8 @@ type PeerAuthorizer interface {
 // admitPeer asks whether the peer is trusted, whatever it wants, and counts
 // the stream as served.
 func (in *incoming) admitPeer() error {
-	if in.server.cfg.Peers == nil {
-		return fmt.Errorf("%w: nobody is trusted", ErrRefused)
-	}
-	if err := in.server.cfg.Peers.AuthorizePeer(in.peer); err != nil {
-		return fmt.Errorf("%w: %v", ErrRefused, err)
+	if err := in.server.access.whole(in); err != nil {
+		return err
 	}
 	return in.count()
 }

@@ -151,7 +151,7 @@ func NewServer(h host.Host, cfg ServerConfig) *Server {
 	return &Server{
 		host:    h,
 		cfg:     cfg,
-		access:  newAuthorisation(cfg.Authorizer),
+		access:  newAuthorisation(cfg.Authorizer, cfg.Peers),
 		opening: newOpening(cfg.Opening, cfg.OpeningPerPeer),
 		serving: newAdmission(cfg.Streams, cfg.StreamsPerPeer),
 		pieces:  newTurns(cfg.ServingPieces, cfg.PiecesPerPeer, cfg.StandstillAfter),
@@ -190,10 +190,11 @@ func (s *Server) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Reauthorize asks the Authorizer again about every stream that is being
-// served, and resets those that it refuses now. It is to be called when someone
-// has lost a permission; it asks once about each peer, video and capability,
-// and waits for nothing else.
+// Reauthorize asks the Authorizer, or for catalogues and notices the
+// PeerAuthorizer, again about every stream that is being served, and resets
+// those that are refused now. It is to be called when someone has lost a
+// permission; it asks once about each peer, video and capability, and waits for
+// nothing else.
 func (s *Server) Reauthorize() { s.access.recheck() }
 
 func (s *Server) setRunning(running bool) {
