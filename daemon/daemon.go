@@ -205,6 +205,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	g, ctx := errgroup.WithContext(ctx)
 	net.server = protocol.NewServer(net.host, protocol.ServerConfig{
 		Library: n.library, Authorizer: n, Peers: n, Pairing: n,
+		Catalogue: offer{n.store},
 		Logger: n.log, Up: n.limits.up, AllowRelayed: n.cfg.RelayData,
 	})
 	g.Go(func() error { return net.server.Run(ctx) })
