@@ -91,7 +91,12 @@ type Node struct {
 	invites     *inviteList
 	reports     chan badReport // bad pieces that peers are to hear of
 	limits      *limits
-	started     time.Time
+	follows     *followList
+	outbox      *outbox
+	// Each holds one: there are videos to attest, and transcripts to fetch.
+	attestations, wanted chan struct{}
+
+	started time.Time
 
 	online *network // set while Run runs, nil before and after; see network.go
 	ready  chan struct{}
@@ -150,6 +155,8 @@ func (n *Node) open(ctx context.Context) (err error) {
 	}
 	n.library = newLibrary(n.store, n.damage, n.log)
 	n.jobs = newJobQueue(n.store, n.log)
+	n.follows, n.outbox = newFollowList(n.store), newOutbox()
+	n.attestations, n.wanted = make(chan struct{}, 1), make(chan struct{}, 1)
 	return nil
 }
 
@@ -205,7 +212,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	g, ctx := errgroup.WithContext(ctx)
 	net.server = protocol.NewServer(net.host, protocol.ServerConfig{
 		Library: n.library, Authorizer: n, Peers: n, Pairing: n,
-		Catalogue: offer{n.store},
+		Catalogue: offer{n.store}, Notices: n, Transcripts: n,
 		Logger: n.log, Up: n.limits.up, AllowRelayed: n.cfg.RelayData,
 	})
 	g.Go(func() error { return net.server.Run(ctx) })
@@ -215,6 +222,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	g.Go(func() error { return n.sendReports(ctx, net) })
 	g.Go(func() error { return n.library.checkDisk(ctx) })
 	g.Go(func() error { return n.runJobs(ctx) })
+	n.goFollow(ctx, g, net)
 	var serveErr error
 	if n.cfg.Serve {
 		serveErr = n.serveAPI(ctx, g)

@@ -21,6 +21,15 @@ var reservedNames = map[string]bool{"con": true, "prn": true, "aux": true, "nul"
 // control characters, not hidden, no more than maxFileName bytes. What leaves
 // nothing usable is named by the CID.
 func safeName(name string, video cid.Cid) string {
+	if name = cleanName(name); name == "" {
+		return video.String()
+	}
+	return shorten(name)
+}
+
+// cleanName makes one path element of a text, of any length; empty if nothing
+// usable is left of it.
+func cleanName(name string) string {
 	name = strings.ToValidUTF8(name, "_")
 	name = strings.Map(func(r rune) rune {
 		if r == '/' || r == '\\' || r == ':' || unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control) {
@@ -31,10 +40,10 @@ func safeName(name string, video cid.Cid) string {
 	name = strings.TrimLeft(strings.TrimSpace(name), ".")
 	name = strings.TrimRight(name, ". ")
 	stem, _, _ := strings.Cut(strings.ToLower(name), ".")
-	if name == "" || reservedNames[stem] {
-		return video.String()
+	if reservedNames[stem] {
+		return ""
 	}
-	return shorten(name)
+	return name
 }
 
 // shorten cuts a long name and keeps its ending.
