@@ -117,7 +117,7 @@ func (n *Node) followedPeers(more ...string) (map[string]bool, error) {
 
 // acknowledgement is how a followed peer gets to know that a video of it was here
 // before: by the receipt that there is, or by one that is made once the video was
-// read.
+// read. There is none for a video whose file is gone.
 func (n *Node) acknowledgement(video cid.Cid, to string) ([]blockstore.Change, error) {
 	_, err := n.storedReceipt(video, n.self)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -125,6 +125,9 @@ func (n *Node) acknowledgement(video cid.Cid, to string) ([]blockstore.Change, e
 	}
 	if err != nil {
 		return nil, err
+	}
+	if _, state, err := n.fileState(video); err != nil || state != videoWhole {
+		return nil, err // it is not true any more
 	}
 	changes := []blockstore.Change{storeNotice(to, noticeReceipt, video)}
 	if t := n.transcriptState(video); t != nil && t.State == string(transcribe.Done) {

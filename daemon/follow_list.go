@@ -188,19 +188,15 @@ func (l *followList) dropEntries(id peer.ID) error {
 		if err != nil {
 			return err
 		}
-		changes = append(changes, blockstore.ForgetState(stateEntry, s.Key))
-	}
-	return applyAll(l.store, changes)
-}
-
-// applyAll makes changes that need not be made at once.
-func applyAll(store *blockstore.Store, changes []blockstore.Change) error {
-	for step := range slices.Chunk(changes, maxFollowChanges) {
-		if err := store.Apply(step...); err != nil {
+		if changes = append(changes, blockstore.ForgetState(stateEntry, s.Key)); len(changes) < maxFollowChanges {
+			continue
+		}
+		if err := l.store.Apply(changes...); err != nil {
 			return err
 		}
+		changes = nil
 	}
-	return nil
+	return l.store.Apply(changes...)
 }
 
 // errFollowChanged ends what follows a catalogue in a way that is not wanted any

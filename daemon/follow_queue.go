@@ -71,14 +71,16 @@ func (q *jobQueue) hurryFollows(peer string) {
 func (q *jobQueue) dropFollows(peer string) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var changes []blockstore.Change
 	for id, t := range q.tasks {
-		if t.follows() && t.follow.Peer == peer && q.running[id] == nil && t.job.Attempts == 0 {
-			q.end(t, errGivenUp)
-			changes = append(changes, blockstore.ForgetJob(id))
+		if !t.follows() || t.follow.Peer != peer || q.running[id] != nil || t.job.Attempts > 0 {
+			continue
 		}
+		if err := q.store.RemoveJob(id); err != nil {
+			return err
+		}
+		q.end(t, errGivenUp)
 	}
-	return applyAll(q.store, changes)
+	return nil
 }
 
 // supply stores jobs together with what else changes, and queues them. Jobs that

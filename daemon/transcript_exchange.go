@@ -170,12 +170,15 @@ func (n *Node) fetchTranscript(ctx context.Context, net *network, s blockstore.S
 	if err != nil {
 		return n.store.DropState(stateWanted, s.Key)
 	}
+	if !net.connected(from) || n.jobs.task(jobID(kindTranscribe, video)) != nil {
+		return nil // later
+	}
 	path, err := n.transcribedFile(video)
 	if errors.Is(err, fs.ErrNotExist) || !n.trust.has(from) || n.hasTranscript(video) {
 		return n.store.DropState(stateWanted, s.Key)
 	}
-	if err != nil || !net.connected(from) || n.jobs.task(jobID(kindTranscribe, video)) != nil {
-		return err // later
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, transcriptTimeout)
 	defer cancel()
