@@ -99,6 +99,22 @@ func (n *fakeNode) AddPeer(_ context.Context, req api.AddPeerRequest) (api.Peer,
 func (n *fakeNode) RemovePeer(_ context.Context, ref string) (api.Peer, error) {
 	return reply[api.Peer](n, ref)
 }
+func (n *fakeNode) Follow(_ context.Context, req api.FollowRequest) (api.Follow, error) {
+	return reply[api.Follow](n, req)
+}
+
+func (n *fakeNode) Unfollow(_ context.Context, ref string) (api.Follow, error) {
+	return reply[api.Follow](n, ref)
+}
+
+func (n *fakeNode) Follows(context.Context) ([]api.Follow, error) {
+	return reply[[]api.Follow](n, "Follows")
+}
+
+func (n *fakeNode) Receipts(_ context.Context, ref string) (api.Receipts, error) {
+	return reply[api.Receipts](n, ref)
+}
+
 func (n *fakeNode) Videos(context.Context) ([]api.Video, error) {
 	return reply[[]api.Video](n, "Videos")
 }

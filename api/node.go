@@ -42,6 +42,14 @@ type Node interface {
 	AddPeer(ctx context.Context, req AddPeerRequest) (Peer, error)
 	RemovePeer(ctx context.Context, ref string) (Peer, error) // ref is a peer ID or name
 
+	// Follow has every video of a trusted peer brought here, now and from now
+	// on. For one that is followed already it changes how.
+	Follow(ctx context.Context, req FollowRequest) (Follow, error)
+	Unfollow(ctx context.Context, ref string) (Follow, error) // ref is a peer ID or name
+	Follows(ctx context.Context) ([]Follow, error)
+	// Receipts lists the other peers that hold a video, as they have signed.
+	Receipts(ctx context.Context, ref string) (Receipts, error)
+
 	Videos(ctx context.Context) ([]Video, error)
 	Info(ctx context.Context, ref string) (Info, error)
 	Status(ctx context.Context) (Status, error)

@@ -37,11 +37,17 @@ var calls = map[string]func(context.Context, api.Node) (any, error){
 		return n.AddPeer(ctx, filled[api.AddPeerRequest]())
 	},
 	"RemovePeer": func(ctx context.Context, n api.Node) (any, error) { return n.RemovePeer(ctx, "a/b c") },
-	"Videos":     func(ctx context.Context, n api.Node) (any, error) { return n.Videos(ctx) },
-	"Info":       func(ctx context.Context, n api.Node) (any, error) { return n.Info(ctx, "../x?y") },
-	"Status":     func(ctx context.Context, n api.Node) (any, error) { return n.Status(ctx) },
-	"Jobs":       func(ctx context.Context, n api.Node) (any, error) { return n.Jobs(ctx) },
-	"Doctor":     func(ctx context.Context, n api.Node) (any, error) { return n.Doctor(ctx) },
+	"Follow": func(ctx context.Context, n api.Node) (any, error) {
+		return n.Follow(ctx, filled[api.FollowRequest]())
+	},
+	"Unfollow": func(ctx context.Context, n api.Node) (any, error) { return n.Unfollow(ctx, "a/b c") },
+	"Follows":  func(ctx context.Context, n api.Node) (any, error) { return n.Follows(ctx) },
+	"Receipts": func(ctx context.Context, n api.Node) (any, error) { return n.Receipts(ctx, "../x?y") },
+	"Videos":   func(ctx context.Context, n api.Node) (any, error) { return n.Videos(ctx) },
+	"Info":     func(ctx context.Context, n api.Node) (any, error) { return n.Info(ctx, "../x?y") },
+	"Status":   func(ctx context.Context, n api.Node) (any, error) { return n.Status(ctx) },
+	"Jobs":     func(ctx context.Context, n api.Node) (any, error) { return n.Jobs(ctx) },
+	"Doctor":   func(ctx context.Context, n api.Node) (any, error) { return n.Doctor(ctx) },
 	"Limit": func(ctx context.Context, n api.Node) (any, error) {
 		return n.Limit(ctx, filled[api.LimitRequest]())
 	},

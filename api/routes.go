@@ -66,6 +66,7 @@ func register(a huma.API, n Node, cfg HandlerConfig) {
 	registerVideos(a, n)
 	registerContent(a, n)
 	registerPeers(a, n)
+	registerFollows(a, n)
 	registerTasks(a, n, cfg)
 	if e, ok := n.(Eventer); ok {
 		registerEvents(a, e, cfg)

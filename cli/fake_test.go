@@ -118,6 +118,32 @@ func (f *fakeNode) RemovePeer(_ context.Context, ref string) (api.Peer, error) {
 	return f.peer(), f.err
 }
 
+func (f *fakeNode) followed() api.Follow {
+	return api.Follow{Name: "stage2", PeerID: peerA, Into: "/v/stage2", Globs: []string{"*.mp4", "*.mov"}, NewestFirst: true,
+		Since: day, Seq: 7, Waiting: 3, State: "waiting", Message: "cannot be reached"}
+}
+
+func (f *fakeNode) Follow(_ context.Context, req api.FollowRequest) (api.Follow, error) {
+	f.request = req
+	return f.followed(), f.err
+}
+
+func (f *fakeNode) Unfollow(_ context.Context, ref string) (api.Follow, error) {
+	f.request = ref
+	return f.followed(), f.err
+}
+
+func (f *fakeNode) Follows(context.Context) ([]api.Follow, error) {
+	return []api.Follow{f.followed(), {PeerID: "12D3KooWBBBBBBcam001", Into: "/v/cam", Since: day, State: "following"}}, f.err
+}
+
+func (f *fakeNode) Receipts(_ context.Context, ref string) (api.Receipts, error) {
+	f.request = ref
+	return api.Receipts{CID: cidA, Name: "talk.mp4", Size: 10e9, Safe: 1, Receipts: []api.Receipt{
+		{Name: "stage2", Trusted: true, Video: cidA, Size: 10e9, At: day, Holder: peerA, Signed: "76", Signature: "01"},
+		{Video: cidA, Size: 10e9, At: day, Holder: "12D3KooWBBBBBBcam001", Signed: "76", Signature: "02"}}}, f.err
+}
+
 func (f *fakeNode) Videos(context.Context) ([]api.Video, error) { return f.videos, f.err }
 
 func (f *fakeNode) Info(_ context.Context, ref string) (api.Info, error) {

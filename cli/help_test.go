@@ -14,8 +14,8 @@ var flagLine = regexp.MustCompile(`(?m)^ +(?:-\w, )?--([a-z-]+).*$`)
 // which variable sets it.
 func TestHelp(t *testing.T) {
 	for _, command := range []string{
-		"add", "cat", "completion", "config show", "daemon", "doctor", "fetch", "gc", "id", "info", "jobs", "limit", "ls",
-		"peer add", "peer ls", "peer rm", "rm", "status", "ticket", "transcribe", "transcript", "verify", "version",
+		"add", "cat", "completion", "config show", "daemon", "doctor", "fetch", "follow", "follow ls", "gc", "id", "info", "jobs", "limit", "ls",
+		"peer add", "peer ls", "peer rm", "receipts", "rm", "status", "ticket", "transcribe", "transcript", "unfollow", "verify", "version",
 	} {
 		o := run(t, cli.Nodes{}, nil, append(strings.Fields(command), "--help")...)
 		if o.code != 0 || o.stderr != "" || !strings.Contains(o.stdout, "Examples:") {

@@ -36,6 +36,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"ready":   cmdReady,
 	"fetched": cmdFetched,
 	"talk":    cmdTalk,
+	"until":   cmdUntil,
 }
 
 func need(ts *testscript.TestScript, ok bool, usage string) {
@@ -196,6 +197,12 @@ func cmdFetched(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		return false
 	})
+}
+
+// cmdUntil runs a program again and again until it succeeds.
+func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) >= 1, "until program [args...]")
+	until(ts, strings.Join(args, " "), func(context.Context) bool { return ts.Exec(args[0], args[1:]...) == nil })
 }
 
 // cmdTalk makes a video of nine seconds in which two sentences are spoken.

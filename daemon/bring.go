@@ -153,7 +153,11 @@ func (n *Node) bring(ctx context.Context, f *fetch, m *manifest.Manifest) error 
 }
 
 func (n *Node) bringOnce(ctx context.Context, f *fetch, m *manifest.Manifest) (err error) {
-	file, err := assemble.Open(ctx, n.store, m, n.target(f), assemble.Config{Logger: n.log})
+	target, err := n.target(f)
+	if err != nil {
+		return err
+	}
+	file, err := assemble.Open(ctx, n.store, m, target, assemble.Config{Logger: n.log})
 	if err != nil {
 		return err
 	}
@@ -170,9 +174,15 @@ func (n *Node) bringOnce(ctx context.Context, f *fetch, m *manifest.Manifest) (e
 	if err := n.collect(ctx, f, file, m); err != nil {
 		return err
 	}
+	if err := n.readBack(ctx, f, file, m); err != nil {
+		return err
+	}
 	f.task.setReport(func() api.Progress { return f.progress(m, "finishing") })
 	path, job, err := n.finish(ctx, f, file, m)
 	if err != nil {
+		return err
+	}
+	if err := n.attest(f, m); err != nil { // first: a transcript is announced of videos that have a receipt
 		return err
 	}
 	if job != nil {
@@ -260,15 +270,18 @@ func tellHave(ctx context.Context, file *assemble.File, x *exchange.Exchange) er
 }
 
 // target says where the video goes.
-func (n *Node) target(f *fetch) assemble.Target {
+func (n *Node) target(f *fetch) (assemble.Target, error) {
 	name := safeName(f.spec.Name, f.video)
+	if f.spec.Output == "" && f.spec.Follow != nil {
+		return f.spec.Follow.target(f.spec.Name, f.video)
+	}
 	if f.spec.Output == "" {
-		return assemble.Target{Dir: n.cfg.Paths.Videos, Name: name}
+		return assemble.Target{Dir: n.cfg.Paths.Videos, Name: name}, nil
 	}
 	if info, err := os.Stat(f.spec.Output); err == nil && info.IsDir() {
-		return assemble.Target{Dir: f.spec.Output, Name: name}
+		return assemble.Target{Dir: f.spec.Output, Name: name}, nil
 	}
-	return assemble.Target{Dir: filepath.Dir(f.spec.Output), Name: filepath.Base(f.spec.Output), Exact: true}
+	return assemble.Target{Dir: filepath.Dir(f.spec.Output), Name: filepath.Base(f.spec.Output), Exact: true}, nil
 }
 
 // finish gives the file its name and, in the same step of the index, the
@@ -280,6 +293,9 @@ func (n *Node) finish(ctx context.Context, f *fetch, file *assemble.File, m *man
 	}
 	if f.broughtBy(f.signer) {
 		v.Signer = f.signer.String()
+	}
+	if f.spec.Follow != nil {
+		v.RelPath = f.spec.Follow.RelPath
 	}
 	if old, err := n.store.Video(f.video); err == nil {
 		v = old // a further copy of a video that is here
@@ -318,7 +334,11 @@ func (f *fetch) outcome(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	return fetchOutcome(f.task.job.Attempts, spec.Detached, err)
+	err = fetchOutcome(f.task.job.Attempts, spec.Detached, err)
+	if spec.Follow != nil {
+		return retried(err)
+	}
+	return err
 }
 
 func fetchOutcome(attempts int, detached bool, err error) error {

@@ -96,7 +96,12 @@ type Node struct {
 	reports     chan badReport // bad pieces that peers are to hear of
 	limits      *limits
 	metrics     *prometheus.Registry // of the node and its libp2p
-	started     time.Time
+	follows     *followList
+	outbox      *outbox
+	// Each holds one: there are videos to attest, and transcripts to fetch.
+	attestations, wanted chan struct{}
+
+	started time.Time
 
 	online *network // set while Run runs, nil before and after; see network.go
 	ready  chan struct{}
@@ -155,6 +160,8 @@ func (n *Node) open(ctx context.Context) (err error) {
 	}
 	n.library = newLibrary(n.store, n.damage, n.log)
 	n.jobs = newJobQueue(n.store, n.log)
+	n.follows, n.outbox = newFollowList(n.store), newOutbox()
+	n.attestations, n.wanted = make(chan struct{}, 1), make(chan struct{}, 1)
 	return nil
 }
 
@@ -212,6 +219,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	g, ctx := errgroup.WithContext(ctx)
 	net.server = protocol.NewServer(net.host, protocol.ServerConfig{
 		Library: n.library, Authorizer: n, Peers: n, Pairing: n,
+		Catalogue: offer{n.store}, Notices: n, Transcripts: n,
 		Logger: n.log, Up: n.limits.up, AllowRelayed: n.cfg.RelayData,
 	})
 	g.Go(func() error { return net.server.Run(ctx) })
@@ -222,6 +230,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	g.Go(func() error { return n.library.checkDisk(ctx) })
 	g.Go(func() error { return n.runJobs(ctx) })
 	g.Go(func() error { return n.tidyVideos(ctx) })
+	n.goFollow(ctx, g, net)
 	var serveErr error
 	if n.cfg.Serve {
 		serveErr = n.serveAPI(ctx, g)

@@ -29,6 +29,8 @@ type fetchSpec struct {
 	NoTranscribe bool     `json:"no_transcribe,omitempty"`
 	Detached     bool     `json:"detached,omitempty"` // nobody waits: keep trying
 	Reading      bool     `json:"reading,omitempty"`  // only as long as somebody reads
+	// Follow is set if the catalogue of a followed peer led to the fetch.
+	Follow *followedEntry `json:"follow,omitempty"`
 }
 
 // blend is what several requests for one video, oldest first, ask for together.
@@ -43,6 +45,7 @@ func blend(specs [][]byte) (fetchSpec, error) {
 		}
 		all.Name, all.Output = cmp.Or(all.Name, s.Name), cmp.Or(all.Output, s.Output)
 		all.Ticket = cmp.Or(s.Ticket, all.Ticket)
+		all.Follow = cmp.Or(all.Follow, s.Follow)
 		for _, addr := range s.Peers {
 			if !slices.Contains(all.Peers, addr) && len(all.Peers) < maxNamed {
 				all.Peers = append(all.Peers, addr)

@@ -66,12 +66,13 @@ type jobQueue struct {
 	tasks   map[string]*task // queued, waiting or running, by job ID
 	running map[string]context.CancelCauseFunc
 	changed chan struct{} // closed, and made anew, when there may be work
+	ended   chan struct{} // holds one: an attempt has ended
 }
 
 func newJobQueue(store *blockstore.Store, log *slog.Logger) *jobQueue {
 	return &jobQueue{
 		store: store, log: log,
-		tasks: map[string]*task{}, running: map[string]context.CancelCauseFunc{}, changed: make(chan struct{}),
+		tasks: map[string]*task{}, running: map[string]context.CancelCauseFunc{}, changed: make(chan struct{}), ended: make(chan struct{}, 1),
 	}
 }
 
@@ -213,6 +214,7 @@ func (q *jobQueue) end(t *task, err error) {
 	delete(q.running, t.job.ID)
 	t.err = err
 	close(t.done)
+	notify(q.ended)
 }
 
 // work runs jobs of one kind, one after another, until ctx ends. What run is
@@ -266,11 +268,12 @@ func (q *jobQueue) next(ctx context.Context, kind string) (context.Context, *tas
 func (q *jobQueue) first(kind string) (*task, time.Duration) {
 	var best *task
 	now := time.Now()
+	crowd := q.runningFollows() >= followsAtOnce
 	for id, t := range q.tasks {
-		if t.job.Kind != kind || q.running[id] != nil {
+		if t.job.Kind != kind || q.running[id] != nil || crowd && t.follows() {
 			continue
 		}
-		if best == nil || earlier(t.job, best.job, now) {
+		if best == nil || earlier(t, best, now) {
 			best = t
 		}
 	}
@@ -280,11 +283,14 @@ func (q *jobQueue) first(kind string) (*task, time.Duration) {
 	return best, best.job.NotBefore.Sub(now)
 }
 
-func earlier(a, b blockstore.Job, now time.Time) bool {
-	if a.NotBefore.After(now) || b.NotBefore.After(now) {
-		return a.NotBefore.Before(b.NotBefore)
+func earlier(a, b *task, now time.Time) bool {
+	if a.job.NotBefore.After(now) || b.job.NotBefore.After(now) {
+		return a.job.NotBefore.Before(b.job.NotBefore)
 	}
-	return a.Created.Before(b.Created)
+	if a.follows() || b.follows() {
+		return a.goesBefore(b)
+	}
+	return a.job.Created.Before(b.job.Created)
 }
 
 // attempt runs a job once, stores what became of it, and queues it again where

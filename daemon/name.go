@@ -23,16 +23,25 @@ var reservedName = regexp.MustCompile(`(?i)^(con|prn|aux|nul|conin\$|conout\$|(c
 // hidden, no more than maxFileName bytes. What leaves nothing usable is named by
 // the CID.
 func safeName(name string, video cid.Cid) string {
+	name = trimEnd(shorten(cleanName(name)))
+	if name == "" || reservedName.MatchString(name) {
+		return video.String()
+	}
+	return name
+}
+
+// cleanName makes one path element of a text, of any length; empty if nothing
+// usable is left of it.
+func cleanName(name string) string {
 	name = strings.Map(func(r rune) rune {
 		if isUnsafe(r) {
 			return '_'
 		}
 		return r
 	}, strings.ToValidUTF8(name, "_"))
-	name = strings.TrimLeftFunc(name, func(r rune) bool { return r == '.' || unicode.IsSpace(r) })
-	name = trimEnd(shorten(trimEnd(name)))
-	if name == "" || reservedName.MatchString(name) {
-		return video.String()
+	name = trimEnd(strings.TrimLeftFunc(name, func(r rune) bool { return r == '.' || unicode.IsSpace(r) }))
+	if reservedName.MatchString(name) {
+		return ""
 	}
 	return name
 }

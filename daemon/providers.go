@@ -81,7 +81,7 @@ func (p *providers) join(spec []byte) {
 	}
 	for _, addr := range s.Peers {
 		if info, err := parsePeer(addr); err == nil {
-			p.nameProvider(info)
+			p.nameProvider(p.net.located(info, p.trust))
 		}
 	}
 }

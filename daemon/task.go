@@ -28,13 +28,14 @@ type task struct {
 	specs   [][]byte            // of the requests that it serves, oldest first
 	hear    func(spec []byte)   // is told of requests that join; nil before it runs
 	waiting int                 // calls of wait
+	follow  *followedEntry      // what it goes behind for; nil: it goes by its age
 }
 
 // errGivenUp is why a job that its user removed stops.
 var errGivenUp = errors.New("given up")
 
 func newTask(job blockstore.Job) *task {
-	return &task{job: job, done: make(chan struct{}), specs: [][]byte{job.Spec}}
+	return &task{job: job, done: make(chan struct{}), specs: [][]byte{job.Spec}, follow: followOf(job)}
 }
 
 // join adds a request that the attempt serves too.
@@ -46,6 +47,7 @@ func (t *task) join(spec []byte) {
 		return
 	}
 	t.specs = append(t.specs, spec)
+	t.follow = nil // somebody waits for it
 	if t.hear != nil {
 		t.hear(spec)
 	}

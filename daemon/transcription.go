@@ -81,6 +81,8 @@ func (n *Node) runTranscription(ctx context.Context, t *task) error {
 			return &waitError{err: errors.New(res.Message)}
 		}
 		return errors.New(res.Message)
+	case transcribe.Done:
+		return retried(n.announceTranscript(t.job.Video))
 	}
 	return nil
 }

@@ -86,6 +86,17 @@ func (t *trustList) named(text string) int {
 	return slices.IndexFunc(t.peers, func(p trustedPeer) bool { return p.Name != "" && p.Name == text })
 }
 
+// find is the peer that a name or ID in text means.
+func (t *trustList) find(text string) (trustedPeer, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i := t.named(text)
+	if i < 0 {
+		return trustedPeer{}, false
+	}
+	return t.peers[i], true
+}
+
 func (t *trustList) all() []trustedPeer {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -37,7 +37,7 @@ func (j *job) run(ctx context.Context) (Result, error) {
 	}
 	if set, ok := j.standing(engines); ok {
 		err := set.restore(j.req.Video)
-		return j.finished(set), err
+		return resultOf(set), err
 	}
 	m, err := j.inspect(ctx, j.req.Video)
 	if err != nil {
@@ -108,7 +108,7 @@ func (j *job) work(ctx context.Context, m *media, track mediaStream) (Result, er
 	if err != nil {
 		return j.result, err
 	}
-	return j.finished(set), c.remove()
+	return resultOf(set), c.remove()
 }
 
 // plan returns what has to be done: as frozen by an earlier run, or found out now.
@@ -224,8 +224,8 @@ func mostHeard(votes map[string]Offset) string {
 	return cmp.Or(best, undetermined)
 }
 
-// finished is the result for a transcript that stands.
-func (j *job) finished(set sidecars) Result {
+// resultOf is the result for a transcript that stands.
+func resultOf(set sidecars) Result {
 	t := set.transcript
 	r := Result{
 		State: Done, Files: set.files(), Language: t.Language, Engine: t.Engine, Model: t.Model,
