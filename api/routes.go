@@ -67,6 +67,7 @@ func register(a huma.API, n Node, cfg HandlerConfig) {
 	registerContent(a, n)
 	registerPeers(a, n)
 	registerTasks(a, n, cfg)
+	registerWatches(a, n)
 	if e, ok := n.(Eventer); ok {
 		registerEvents(a, e, cfg)
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"flip":    cmdFlip,
 	"ready":   cmdReady,
 	"fetched": cmdFetched,
+	"listed":  cmdListed,
 	"talk":    cmdTalk,
 }
 
@@ -131,6 +133,15 @@ func cmdFetched(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		}
 		return false
+	})
+}
+
+// cmdListed waits until a daemon has a video of that name whole.
+func cmdListed(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 2, "listed HOME NAME")
+	until(ts, args[1]+" in the catalogue", func(ctx context.Context) bool {
+		videos, err := client(ts, args[0]).Videos(ctx)
+		return err == nil && slices.ContainsFunc(videos, func(v api.Video) bool { return v.Name == args[1] && v.State == "whole" })
 	})
 }
 

@@ -91,6 +91,7 @@ type Node struct {
 	invites     *inviteList
 	reports     chan badReport // bad pieces that peers are to hear of
 	limits      *limits
+	watching    *watching
 	started     time.Time
 
 	online *network // set while Run runs, nil before and after; see network.go
@@ -150,7 +151,8 @@ func (n *Node) open(ctx context.Context) (err error) {
 	}
 	n.library = newLibrary(n.store, n.damage, n.log)
 	n.jobs = newJobQueue(n.store, n.log)
-	return nil
+	n.watching, err = openWatching(n)
+	return err
 }
 
 func lockHome(path string) (*flock.Flock, error) {
@@ -216,6 +218,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	g.Go(func() error { return n.runJobs(ctx) })
 	var serveErr error
 	if n.cfg.Serve {
+		g.Go(func() error { return n.watching.run(ctx) })
 		serveErr = n.serveAPI(ctx, g)
 		g.Go(func() error { return serveErr }) // so that Wait stops the others first
 	}
