@@ -182,3 +182,13 @@ func fill(v reflect.Value) {
 		panic("fill: no rule for " + v.Type().String())
 	}
 }
+
+func (n *fakeNode) Watches(context.Context) ([]api.Watch, error) {
+	return reply[[]api.Watch](n, "Watches")
+}
+func (n *fakeNode) AddWatch(_ context.Context, req api.AddWatchRequest) (api.Watch, error) {
+	return reply[api.Watch](n, req)
+}
+func (n *fakeNode) RemoveWatch(_ context.Context, dir string) (api.Watch, error) {
+	return reply[api.Watch](n, dir)
+}

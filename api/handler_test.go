@@ -207,14 +207,14 @@ func TestOpenAPI(t *testing.T) {
 	}
 	slices.Sort(got)
 	want := []string{
-		"add-peer post /v1/peers", "add-videos post /v1/videos", "collect-garbage post /v1/gc",
+		"add-peer post /v1/peers", "add-videos post /v1/videos", "add-watch post /v1/watches", "collect-garbage post /v1/gc",
 		"create-invite post /v1/invites", "create-ticket post /v1/tickets", "fetch-video post /v1/fetches", "follow-events get /v1/events",
 		"follow-peer post /v1/follows",
 		"get-content get /v1/videos/{ref}/content", "get-health get /v1/health", "get-id get /v1/id",
 		"get-status get /v1/status", "get-transcript get /v1/videos/{ref}/transcript", "get-video get /v1/videos/{ref}",
 		"join post /v1/joins",
-		"list-follows get /v1/follows", "list-jobs get /v1/jobs", "list-peers get /v1/peers", "list-receipts get /v1/videos/{ref}/receipts", "list-videos get /v1/videos",
-		"remove-peer delete /v1/peers/{ref}", "remove-video delete /v1/videos/{ref}", "revoke-tickets post /v1/revocations", "run-doctor get /v1/doctor", "set-limits patch /v1/limits",
+		"list-follows get /v1/follows", "list-jobs get /v1/jobs", "list-peers get /v1/peers", "list-receipts get /v1/videos/{ref}/receipts", "list-videos get /v1/videos", "list-watches get /v1/watches",
+		"remove-peer delete /v1/peers/{ref}", "remove-video delete /v1/videos/{ref}", "remove-watch delete /v1/watches", "revoke-tickets post /v1/revocations", "run-doctor get /v1/doctor", "set-limits patch /v1/limits",
 		"transcribe-video post /v1/transcriptions", "unfollow-peer delete /v1/follows/{ref}", "verify-videos post /v1/verifications",
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -59,6 +59,15 @@ type Node interface {
 	// what holds then. A zero request changes nothing.
 	Limit(ctx context.Context, req LimitRequest) (Limits, error)
 
+	// Watches lists the watched folders.
+	Watches(ctx context.Context) ([]Watch, error)
+	// AddWatch has every video that appears in a folder added by itself, from now
+	// on and for good; a daemon does that, at once if it runs.
+	AddWatch(ctx context.Context, req AddWatchRequest) (Watch, error)
+	// RemoveWatch ends that. What was added stays. dir is absolute; the folder
+	// need not be there.
+	RemoveWatch(ctx context.Context, dir string) (Watch, error)
+
 	// Cat writes the verified bytes of a range, fetching what is missing.
 	Cat(ctx context.Context, req CatRequest, w io.Writer) error
 	// Verify reads every byte of the videos again. Damage is in the result,

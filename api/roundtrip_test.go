@@ -51,6 +51,11 @@ var calls = map[string]func(context.Context, api.Node) (any, error){
 	"Limit": func(ctx context.Context, n api.Node) (any, error) {
 		return n.Limit(ctx, filled[api.LimitRequest]())
 	},
+	"Watches": func(ctx context.Context, n api.Node) (any, error) { return n.Watches(ctx) },
+	"AddWatch": func(ctx context.Context, n api.Node) (any, error) {
+		return n.AddWatch(ctx, filled[api.AddWatchRequest]())
+	},
+	"RemoveWatch": func(ctx context.Context, n api.Node) (any, error) { return n.RemoveWatch(ctx, "/a b/c?d&e=ö") },
 	"Cat": func(ctx context.Context, n api.Node) (any, error) {
 		var b bytes.Buffer
 		err := n.Cat(ctx, filled[api.CatRequest](), &b)

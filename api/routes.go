@@ -68,6 +68,7 @@ func register(a huma.API, n Node, cfg HandlerConfig) {
 	registerPeers(a, n)
 	registerFollows(a, n)
 	registerTasks(a, n, cfg)
+	registerWatches(a, n)
 	if e, ok := n.(Eventer); ok {
 		registerEvents(a, e, cfg)
 	}

@@ -236,3 +236,26 @@ func (e *fakeEngine) Close() error {
 	e.closed.Add(1)
 	return nil
 }
+
+func (f *fakeNode) Watches(context.Context) ([]api.Watch, error) {
+	return []api.Watch{f.watch(), {
+		Dir: "/mnt/card", Glob: []string{"*.mxf", "*.mov"}, Settle: 60, State: "unavailable", Since: &day, Message: "no such file or directory",
+		Failed: []api.Failure{{Path: "/mnt/card/a.mov", Code: api.CodeOther, Error: "permission denied"}},
+	}}, f.err
+}
+
+func (f *fakeNode) watch() api.Watch {
+	return api.Watch{Dir: "/srv/ingest", Settle: 10, State: "watching", Added: 12,
+		Last:   &api.WatchedVideo{CID: cidA, Path: "/srv/ingest/talk.mp4", Time: day},
+		Adding: &api.Progress{Phase: "hashing", Name: "/srv/ingest/b.mp4", Done: 1e9, Size: 4e9}}
+}
+
+func (f *fakeNode) AddWatch(_ context.Context, req api.AddWatchRequest) (api.Watch, error) {
+	f.request = req
+	return f.watch(), f.err
+}
+
+func (f *fakeNode) RemoveWatch(_ context.Context, dir string) (api.Watch, error) {
+	f.request = dir
+	return f.watch(), f.err
+}

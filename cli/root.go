@@ -43,7 +43,7 @@ runs, and do the work themselves if not.`,
 		&cobra.Group{ID: groupPeers, Title: "Peers:"},
 		&cobra.Group{ID: groupNode, Title: "This node:"})
 	addCommands(root, groupVideos, newAdd(a), newFetch(a), newTicket(a), newLs(a), newInfo(a), newCat(a),
-		newVerify(a), newRm(a), newTranscribe(a), newTranscript(a), newReceipts(a))
+		newVerify(a), newRm(a), newWatch(a), newTranscribe(a), newTranscript(a), newReceipts(a))
 	addCommands(root, groupPeers, newID(a), newInvite(a), newJoin(a), newPeer(a), newFollow(a), newUnfollow(a))
 	addCommands(root, groupNode, newDaemon(a), newStatus(a), newJobs(a), newLimit(a), newGC(a), newDoctor(a), newConfig(a), newVersion(a))
 	root.SetHelpCommand(newHelp())

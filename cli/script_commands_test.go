@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,6 +36,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"limited": cmdLimited,
 	"ready":   cmdReady,
 	"fetched": cmdFetched,
+	"listed":  cmdListed,
 	"talk":    cmdTalk,
 	"until":   cmdUntil,
 }
@@ -203,6 +205,15 @@ func cmdFetched(ts *testscript.TestScript, neg bool, args []string) {
 func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, !neg && len(args) >= 1, "until program [args...]")
 	until(ts, strings.Join(args, " "), func(context.Context) bool { return ts.Exec(args[0], args[1:]...) == nil })
+}
+
+// cmdListed waits until a daemon has a video of that name whole.
+func cmdListed(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 2, "listed HOME NAME")
+	until(ts, args[1]+" in the catalogue", func(ctx context.Context) bool {
+		videos, err := client(ts, args[0]).Videos(ctx)
+		return err == nil && slices.ContainsFunc(videos, func(v api.Video) bool { return v.Name == args[1] && v.State == "whole" })
+	})
 }
 
 // cmdTalk makes a video of nine seconds in which two sentences are spoken.

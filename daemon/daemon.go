@@ -100,6 +100,7 @@ type Node struct {
 	outbox      *outbox
 	// Each holds one: there are videos to attest, and transcripts to fetch.
 	attestations, wanted chan struct{}
+	watching             *watching
 
 	started time.Time
 
@@ -162,7 +163,8 @@ func (n *Node) open(ctx context.Context) (err error) {
 	n.jobs = newJobQueue(n.store, n.log)
 	n.follows, n.outbox = newFollowList(n.store), newOutbox()
 	n.attestations, n.wanted = make(chan struct{}, 1), make(chan struct{}, 1)
-	return nil
+	n.watching, err = openWatching(n)
+	return err
 }
 
 func lockHome(path string) (*flock.Flock, error) {
@@ -233,6 +235,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	n.goFollow(ctx, g, net)
 	var serveErr error
 	if n.cfg.Serve {
+		g.Go(func() error { return n.watching.run(ctx) })
 		serveErr = n.serveAPI(ctx, g)
 		g.Go(func() error { return serveErr }) // so that Wait stops the others first
 	}

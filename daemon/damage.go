@@ -91,6 +91,19 @@ func (d *damageList) heal(path string) error {
 	return d.drop(func(f damagedFile) bool { return f.Path == path })
 }
 
+// moved has the damage of a file follow it to another path.
+func (d *damageList) moved(from, to string, stamp blockstore.Stamp) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	files := slices.Clone(d.files)
+	i := slices.IndexFunc(files, func(f damagedFile) bool { return f.Path == from })
+	if i < 0 {
+		return nil
+	}
+	files[i].Path, files[i].Stamp = to, stamp
+	return d.save(files)
+}
+
 // refresh forgets files that are not what they were when damage was found: they
 // were repaired, replaced or deleted, and their stamp speaks for itself.
 func (d *damageList) refresh() error {

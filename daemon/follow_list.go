@@ -27,7 +27,7 @@ const (
 
 const (
 	maxFollows   = 256 // peers that are followed
-	maxGlobs     = 64  // of one follow
+	maxGlobs     = 64  // of one follow, or of one watched folder
 	maxGlobBytes = 256
 
 	maxFollowChanges = 256       // of one step of the index

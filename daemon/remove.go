@@ -42,6 +42,9 @@ func (n *Node) Remove(ctx context.Context, req api.RemoveRequest) (api.Freed, er
 	if err := n.forgetOwnReceipt(video); err != nil {
 		return freed, err
 	}
+	if err := n.markForgotten(video); err != nil {
+		return freed, err
+	}
 	gone, err := n.store.RemoveVideo(video)
 	n.library.forget(video)
 	freed.IndexItems = gone.Items

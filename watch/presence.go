@@ -70,6 +70,7 @@ func (t *tracker) leave(reason string) {
 		return
 	}
 	t.log.Warn("folder is not there", "reason", reason)
+	t.looked.Store(false)
 	t.walk.abort()
 	t.dropBelow(t.tree.root, t.forget)
 	for _, f := range t.tree.missing {

@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 )
 
@@ -34,6 +35,7 @@ type tracker struct {
 	job      *job // what handle is busy with
 	grew     bool // what was told last was a growing file
 	limits   limits
+	looked   *atomic.Bool // everything was looked at since the folder was there
 }
 
 // limits remembers which limits were spoken of.
@@ -48,7 +50,7 @@ func newTracker(f *Folder) *tracker {
 	return &tracker{
 		cfg: f.cfg, names: f.names, known: f.known, log: f.cfg.Logger.With("dir", f.cfg.Dir), start: time.Now(),
 		tree: newTree(f.cfg.Dir), waiting: queue{before: soonest}, ready: queue{before: oldest},
-		presence: presence{there: true, told: true},
+		presence: presence{there: true, told: true}, looked: &f.looked,
 	}
 }
 

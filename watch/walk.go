@@ -91,6 +91,7 @@ func (t *tracker) walkOn() {
 func (t *tracker) endWalk() {
 	w := &t.walk
 	w.whole, w.ended, w.again = false, w.number, t.now()+t.cfg.Rescan
+	t.looked.Store(true)
 	if w.stale {
 		w.stale = false
 		t.lookAtAll()

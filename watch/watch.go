@@ -19,13 +19,15 @@ import (
 	"log/slog"
 	"path"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 )
 
 const (
-	settleDefault = 10 * time.Second
+	// DefaultSettle is what a Config.Settle of 0 means.
+	DefaultSettle = 10 * time.Second
 	rescanDefault = time.Minute
 )
 
@@ -59,7 +61,7 @@ func (c Config) withDefaults() Config {
 		c.Glob = DefaultGlob()
 	}
 	if c.Settle <= 0 {
-		c.Settle = settleDefault
+		c.Settle = DefaultSettle
 	}
 	if c.Rescan <= 0 {
 		c.Rescan = rescanDefault
@@ -94,6 +96,7 @@ type Folder struct {
 	known Known
 	// listen starts the system's notices; export_test.go replaces it.
 	listen func(Config) (notifier, error)
+	looked atomic.Bool // see Scanned
 }
 
 // New returns a Folder that does nothing until Run. It fails if Dir is not
@@ -124,6 +127,7 @@ func New(cfg Config, known Known) (*Folder, error) {
 // A file system that does not answer (a dead network mount) holds Run up, and
 // its end as well.
 func (f *Folder) Run(ctx context.Context, handle func(context.Context, Event) error) error {
+	f.looked.Store(false)
 	t := newTracker(f)
 	heard := newNotes()
 	g, ctx := errgroup.WithContext(ctx)

@@ -1,0 +1,81 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// AddWatchRequest names a folder to watch.
+type AddWatchRequest struct {
+	Dir    string        `json:"dir"`            // absolute
+	Glob   []string      `json:"glob,omitempty"` // patterns of file names that count; none: the usual ones of video and audio
+	Settle time.Duration `json:"settle,omitempty" doc:"nanoseconds that a file must be unchanged to be finished; 0: the default"`
+}
+
+// Watch is a watched folder. State is watching, scanning (what is there is being
+// looked at for the first time), unavailable (it is not there; Message says why),
+// stopped (no daemon runs) or failed (Message says why).
+type Watch struct {
+	Dir     string        `json:"dir"`
+	Glob    []string      `json:"glob"` // empty: the usual ones
+	Settle  float64       `json:"settle_seconds"`
+	State   string        `json:"state"`
+	Message string        `json:"message,omitempty"`
+	Since   *time.Time    `json:"since,omitempty"` // when it was found unavailable
+	Added   int64         `json:"added"`           // videos, since it is watched
+	Last    *WatchedVideo `json:"last,omitempty"`  // the newest of these
+	Adding  *Progress     `json:"adding,omitempty"`
+	Failed  []Failure     `json:"failed,omitempty"` // files that could not be added; they are tried again
+}
+
+// WatchedVideo is a video that was added because its folder is watched.
+type WatchedVideo struct {
+	CID  string    `json:"cid"`
+	Path string    `json:"path"`
+	Time time.Time `json:"time"`
+}
+
+type watchList struct {
+	Watches []Watch `json:"watches"`
+}
+
+// watchParams names a watched folder.
+type watchParams struct {
+	Dir string `query:"dir" doc:"Absolute path of the folder"`
+}
+
+func registerWatches(a huma.API, n Node) {
+	tags := []string{"watches"}
+	answer(a, huma.Operation{OperationID: "list-watches", Path: "/v1/watches", Tags: tags,
+		Summary: "List the watched folders"},
+		func(ctx context.Context, _ *nothing) (watchList, error) {
+			watches, err := n.Watches(ctx)
+			return watchList{watches}, err
+		})
+	answer(a, huma.Operation{OperationID: "add-watch", Method: http.MethodPost, Path: "/v1/watches", Tags: tags,
+		Summary: "Watch a folder", Description: "Every video that appears there is added by itself, from now on."},
+		func(ctx context.Context, in *body[AddWatchRequest]) (Watch, error) { return n.AddWatch(ctx, in.Body) })
+	answer(a, huma.Operation{OperationID: "remove-watch", Method: http.MethodDelete, Path: "/v1/watches", Tags: tags,
+		Summary: "Watch a folder no more"},
+		func(ctx context.Context, in *watchParams) (Watch, error) { return n.RemoveWatch(ctx, in.Dir) })
+}
+
+// Watches lists the watched folders.
+func (c *Client) Watches(ctx context.Context) ([]Watch, error) {
+	list, err := call[watchList](ctx, c, http.MethodGet, "/v1/watches", nil)
+	return list.Watches, err
+}
+
+// AddWatch has the daemon watch a folder.
+func (c *Client) AddWatch(ctx context.Context, req AddWatchRequest) (Watch, error) {
+	return call[Watch](ctx, c, http.MethodPost, "/v1/watches", req)
+}
+
+// RemoveWatch has the daemon watch a folder no more.
+func (c *Client) RemoveWatch(ctx context.Context, dir string) (Watch, error) {
+	return call[Watch](ctx, c, http.MethodDelete, "/v1/watches?"+url.Values{"dir": {dir}}.Encode(), nil)
+}
