@@ -72,10 +72,11 @@ func sendNotices(ctx context.Context, h host.Host, p peer.ID, notices []Notice, 
 	}
 	answers = make([]error, len(notices))
 	for i := range answers {
-		if answers[i], err = f.readNoticeAnswer(); err != nil && sent != nil {
+		answers[i], err = f.readNoticeAnswer()
+		if told := errors.Is(err, ErrRefused) || errors.Is(err, ErrBusy); err != nil && sent != nil && !told {
 			return nil, sent
 		} else if err != nil {
-			return nil, err
+			return nil, err // what the peer said counts, though it read no further
 		}
 	}
 	return answers, nil
