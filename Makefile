@@ -11,7 +11,7 @@ export CGO_ENABLED = 0
 
 BUILD = go build -trimpath -ldflags "-s -w -X github.com/vidsync/vidsync/cli.Version=$(VERSION)"
 
-.PHONY: build test race fuzz lint cross demo bench bench-parts install uninstall share deb dist deps generate clean FORCE
+.PHONY: build test race fuzz lint cross demo bench bench-parts soak install uninstall share deb dist deps generate clean FORCE
 
 build: ## bin/vidsync
 	$(BUILD) -o bin/vidsync ./cmd/vidsync
@@ -45,6 +45,10 @@ bench: build ## figures of vidsync, of this machine's limits and of other ways; 
 
 bench-parts: ## benchmarks of the parts
 	go test -run '^$$' -bench . -benchmem ./manifest ./blockstore ./protocol ./exchange ./assemble
+
+soak: build ## real daemons killed again and again, and power cuts; SOAK='-rounds 200 -seed 5 -only steps -dir DIR'
+	go run ./internal/soak -vidsync bin/vidsync $(SOAK)
+	go test ./assemble -run PowerCut -soak 200 -timeout 30m
 
 install: build share ## program, manual page, completions and user unit into $(DESTDIR)$(PREFIX)
 	scripts/install-files install "$(DESTDIR)" "$(PREFIX)" bin/vidsync dist/share

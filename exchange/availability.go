@@ -118,6 +118,20 @@ func (ix *index) join(id string) *holder {
 	return h
 }
 
+// offers tells whether a holder has any piece that is not had, be it on its way
+// or not.
+func (ix *index) offers(h *holder) bool {
+	if h.useful.count > 0 {
+		return true
+	}
+	for b := range ix.blocks {
+		if h.holdings.Mask(b)&^ix.have.Mask(b) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // leave takes a holder out.
 func (ix *index) leave(h *holder) {
 	at := slices.Index(ix.holders, h)

@@ -111,6 +111,7 @@ func (x *Exchange) failed(r *request, err error) {
 	x.withdraw(r)
 	if errors.Is(err, fs.ErrNotExist) {
 		x.forget(p, r.flight.piece, now)
+		x.partWith(p)
 	} else {
 		p.strike(now)
 	}
@@ -123,6 +124,15 @@ func (x *Exchange) forget(p *peer, at piece, now time.Time) {
 	x.index.learn(p.holder, at.block, p.holder.holdings.Mask(at.block)&^at.mask())
 	if p.denials++; p.denials%denialsPerStrike == 0 {
 		p.strike(now)
+	}
+}
+
+// partWith lets a peer go that has denied what it announced and has nothing
+// left to offer. What it said it holds is not so any more, and it may never say
+// so: asked anew, it tells what it holds now.
+func (x *Exchange) partWith(p *peer) {
+	if p.denials > 0 && len(p.requests) == 0 && !x.index.offers(p.holder) {
+		x.dismiss(p, Gone)
 	}
 }
 

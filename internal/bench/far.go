@@ -54,10 +54,10 @@ func (b *bench) newDistant(ctx context.Context, loss float64) (d *distant, err e
 	if err = d.measureWire(ctx, there, loss); err != nil {
 		return d, err
 	}
-	if d.source, err = b.startNode(ctx, "source", there.place); err != nil {
+	if d.source, err = b.startNode(ctx, "source", there.Place); err != nil {
 		return d, err
 	}
-	if d.cid, err = d.source.add(ctx, path); err != nil {
+	if d.cid, err = d.source.Add(ctx, path); err != nil {
 		return d, err
 	}
 	target := fmt.Sprintf("%s:%d", there.ip, listenPort)
@@ -65,13 +65,13 @@ func (b *bench) newDistant(ctx context.Context, loss float64) (d *distant, err e
 	if d.wire, ready, err = d.startWire(ctx, farPort, target, loss); err != nil {
 		return d, err
 	}
-	d.addr = multiaddrOf(ready, d.source.id)
+	d.addr = multiaddrOf(ready, d.source.ID)
 	return d, nil
 }
 
 func (d *distant) startWire(ctx context.Context, port int, target string, loss float64) (*child, string, error) {
-	listen := fmt.Sprintf("%s:%d", d.here.hub.listen, port)
-	return d.b.startChild(ctx, d.here.hub.prefix, "proxy", listen, target,
+	listen := fmt.Sprintf("%s:%d", d.here.hub.Listen, port)
+	return d.b.startChild(ctx, d.here.hub.Prefix, "proxy", listen, target,
 		fmt.Sprint(farMbit*1e6/8), farRoundTrip.String(), fmt.Sprint(loss))
 }
 
@@ -79,7 +79,7 @@ func (d *distant) startWire(ctx context.Context, port int, target string, loss f
 // Mbit/s.
 func (d *distant) measureWire(ctx context.Context, there *lanHost, loss float64) error {
 	target := fmt.Sprintf("%s:%d", there.ip, senderPort)
-	sender, _, err := d.b.startChild(ctx, there.prefix, "sender", target)
+	sender, _, err := d.b.startChild(ctx, there.Prefix, "sender", target)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (d *distant) measureWire(ctx context.Context, there *lanHost, loss float64)
 	if d.plain, err = d.overWire(ctx, target, loss, ""); err != nil {
 		return err
 	}
-	stream, addr, err := d.b.startChild(ctx, there.prefix, "stream", there.listen, "stock")
+	stream, addr, err := d.b.startChild(ctx, there.Prefix, "stream", there.Listen, "stock")
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (d *distant) overWire(ctx context.Context, target string, loss float64, pee
 	if peerID != "" {
 		addr = multiaddrOf(addr, peerID)
 	}
-	return d.b.carried(ctx, d.here.place, addr)
+	return d.b.carried(ctx, d.here.Place, addr)
 }
 
 func multiaddrOf(tcpAddr, peerID string) string {
@@ -165,14 +165,14 @@ func runLossy(ctx context.Context, b *bench) ([]figure, error) {
 }
 
 func (d *distant) fetch(ctx context.Context) ([]figure, error) {
-	fetcher, err := d.b.startNode(ctx, "fetcher", d.here.place)
+	fetcher, err := d.b.startNode(ctx, "fetcher", d.here.Place)
 	if err != nil {
 		return nil, err
 	}
 	defer fetcher.remove()
 	var steady track
 	m := startMeter(false)
-	result, err := fetcher.fetch(ctx, d.cid, steady.note, d.addr)
+	result, err := fetcher.Fetch(ctx, d.cid, steady.note, d.addr)
 	if err != nil {
 		return nil, err
 	}
@@ -197,13 +197,13 @@ func (d *distant) fetch(ctx context.Context) ([]figure, error) {
 // cat asks for the first byte, on a new node or on one that has been connected
 // with the source before.
 func (d *distant) cat(ctx context.Context, connected bool) (time.Duration, error) {
-	reader, err := d.b.startNode(ctx, "reader", d.here.place)
+	reader, err := d.b.startNode(ctx, "reader", d.here.Place)
 	if err != nil {
 		return 0, err
 	}
 	defer reader.remove()
 	if connected {
-		if err := reader.befriend(ctx, d.addr, d.source.id); err != nil {
+		if err := reader.befriend(ctx, d.addr, d.source.ID); err != nil {
 			return 0, err
 		}
 	}
@@ -213,11 +213,11 @@ func (d *distant) cat(ctx context.Context, connected bool) (time.Duration, error
 // befriend trusts a peer and waits until it is connected.
 func (n *node) befriend(ctx context.Context, addr, id string) error {
 	const patience = 15 * time.Second
-	if _, err := n.api.AddPeer(ctx, api.AddPeerRequest{Addr: addr}); err != nil {
+	if _, err := n.API.AddPeer(ctx, api.AddPeerRequest{Addr: addr}); err != nil {
 		return err
 	}
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-		peers, err := n.api.Peers(ctx)
+		peers, err := n.API.Peers(ctx)
 		if err != nil {
 			return err
 		}

@@ -115,7 +115,7 @@ func runHTTPS(ctx context.Context, b *bench) ([]figure, error) {
 		return nil, err
 	}
 	defer client.CloseIdleConnections()
-	m := startMeter(true, server.pid())
+	m := startMeter(true, server.PID())
 	if err := upload(ctx, client, "https://"+addr, path, int64(b.size)); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/vidsync/vidsync/internal/rig"
 )
 
 // runLiar fetches from two honest sources and one that lies.
@@ -19,13 +21,13 @@ func runLiar(ctx context.Context, b *bench) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	liar, addr, err := b.startChild(ctx, host.prefix, "liar", host.listen, s.path)
+	liar, addr, err := b.startChild(ctx, host.Prefix, "liar", host.Listen, s.path)
 	if err != nil {
 		return nil, err
 	}
 	defer liar.end()
 	m := startMeter(false)
-	result, err := s.fetcher.fetch(ctx, s.cid, nil, append(s.addrs(), addr)...)
+	result, err := s.fetcher.Fetch(ctx, s.cid, nil, append(s.addrs(), addr)...)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +37,7 @@ func runLiar(ctx context.Context, b *bench) ([]figure, error) {
 		return nil, err
 	}
 	if banned == 0 {
-		fmt.Fprintln(b.log, "bench: the liar is not banned; log of the fetcher:", tail(s.fetcher.home+"/daemon.log"))
+		fmt.Fprintln(b.log, "bench: the liar is not banned; log of the fetcher:", rig.Tail(s.fetcher.Home+"/daemon.log"))
 	}
 	figures := []figure{
 		{"wall", "s", wall},
@@ -52,7 +54,7 @@ func isBanned(ctx context.Context, n *node, addr string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	peers, err := n.api.Peers(ctx)
+	peers, err := n.API.Peers(ctx)
 	for _, p := range peers {
 		if p.PeerID == info.ID.String() && p.Banned {
 			return 1, err

@@ -71,7 +71,7 @@ func runTuned(ctx context.Context, b *bench) ([]figure, error) { return b.stream
 
 // streamOver reads from a stream of another process and discards.
 func (b *bench) streamOver(ctx context.Context, connections string) ([]figure, error) {
-	part, addr, err := b.startChild(ctx, nil, "stream", loopback.listen, connections)
+	part, addr, err := b.startChild(ctx, nil, "stream", loopback.Listen, connections)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (b *bench) streamOver(ctx context.Context, connections string) ([]figure, e
 		return nil, err
 	}
 	defer context.AfterFunc(ctx, func() { _ = s.Reset() })()
-	m := startMeter(true, part.pid())
+	m := startMeter(true, part.PID())
 	if err := discard(s, int64(b.size)); err != nil {
 		return nil, err
 	}

@@ -54,13 +54,13 @@ func measureAdd(ctx context.Context, source *node, path string) (figures []figur
 	if err != nil {
 		return nil, "", err
 	}
-	m := startMeter(false, source.pid())
-	if cid, err = source.add(ctx, path); err != nil {
+	m := startMeter(false, source.PID())
+	if cid, err = source.Add(ctx, path); err != nil {
 		return nil, "", err
 	}
 	wall, cpu := m.read()
 	again := startMeter(false)
-	if _, err = source.add(ctx, path); err != nil {
+	if _, err = source.Add(ctx, path); err != nil {
 		return nil, "", err
 	}
 	second, _ := again.read()
@@ -78,8 +78,8 @@ func measureFetch(ctx context.Context, b *bench, source *node, cid string) ([]fi
 		return nil, err
 	}
 	defer fetcher.remove()
-	ends := []meter{startMeter(false, source.pid()), startMeter(false, fetcher.pid())}
-	result, err := fetcher.fetch(ctx, cid, nil, source.addr)
+	ends := []meter{startMeter(false, source.PID()), startMeter(false, fetcher.PID())}
+	result, err := fetcher.Fetch(ctx, cid, nil, source.Addr)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func measureCat(ctx context.Context, b *bench, source *node, cid string) ([]figu
 		return nil, err
 	}
 	defer reader.remove()
-	after, err := reader.firstByte(ctx, cid, source.addr)
+	after, err := reader.firstByte(ctx, cid, source.Addr)
 	return []figure{{"cat, first byte", "ms", milliseconds(after)}}, err
 }
 

@@ -33,8 +33,8 @@ func runSparse(ctx context.Context, b *bench) ([]figure, error) {
 		return nil, err
 	}
 	defer n.remove()
-	m := startMeter(false, n.pid())
-	if _, err := n.add(ctx, path); err != nil {
+	m := startMeter(false, n.PID())
+	if _, err := n.Add(ctx, path); err != nil {
 		return nil, err
 	}
 	wall, cpu := m.read()
@@ -67,8 +67,8 @@ func runStart(ctx context.Context, b *bench) ([]figure, error) {
 	}
 	defer full.remove()
 	figures := []figure{
-		{"empty index, until the API answers", "ms", milliseconds(empty.ready)},
-		{"until the API answers", "ms", milliseconds(full.ready)},
+		{"empty index, until the API answers", "ms", milliseconds(empty.Ready)},
+		{"until the API answers", "ms", milliseconds(full.Ready)},
 	}
 	idle, err := idleMemory(ctx, full)
 	return append(append(figures, idle...), memory("daemon", full)...), err

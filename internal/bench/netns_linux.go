@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/vidsync/vidsync/internal/rig"
 )
 
 const (
@@ -32,9 +34,9 @@ type lan struct {
 
 // lanHost is one host of a lan.
 type lanHost struct {
-	place
+	rig.Place
 	ip  string
-	hub place // the hub's end of this host's link; listen is without a port
+	hub rig.Place // the hub's end of this host's link; listen is without a port
 }
 
 // newLAN makes the hub. With forward, hosts reach each other. The caller calls
@@ -86,9 +88,9 @@ func (l *lan) addHost(ctx context.Context, upMbit float64) (*lanHost, error) {
 		}
 	}
 	return &lanHost{
-		place: place{[]string{"ip", "netns", "exec", ns}, fmt.Sprintf("/ip4/%s2/tcp/%d", subnet, listenPort)},
+		Place: rig.Place{Prefix: []string{"ip", "netns", "exec", ns}, Listen: fmt.Sprintf("/ip4/%s2/tcp/%d", subnet, listenPort)},
 		ip:    subnet + "2",
-		hub:   place{[]string{"ip", "netns", "exec", l.name}, subnet + "1"},
+		hub:   rig.Place{Prefix: []string{"ip", "netns", "exec", l.name}, Listen: subnet + "1"},
 	}, nil
 }
 

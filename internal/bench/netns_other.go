@@ -2,16 +2,20 @@
 
 package main
 
-import "context"
+import (
+	"context"
+
+	"github.com/vidsync/vidsync/internal/rig"
+)
 
 // lan is a star of network namespaces, which this system has not got.
 type lan struct{}
 
 // lanHost is one host of a lan.
 type lanHost struct {
-	place
+	rig.Place
 	ip  string
-	hub place
+	hub rig.Place
 }
 
 func newLAN(context.Context, bool) (*lan, error) {

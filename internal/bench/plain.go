@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/vidsync/vidsync/internal/rig"
 )
 
 const (
@@ -114,8 +116,8 @@ func (s hostStream) Close() error { return s.host.Close() }
 
 // carried is how many Mbit/s come from all addresses together: what the links
 // give in this run to plain TCP, or to libp2p.
-func (b *bench) carried(ctx context.Context, to place, addrs ...string) (float64, error) {
-	c, line, err := b.startChild(ctx, to.prefix, append([]string{"drain"}, addrs...)...)
+func (b *bench) carried(ctx context.Context, to rig.Place, addrs ...string) (float64, error) {
+	c, line, err := b.startChild(ctx, to.Prefix, append([]string{"drain"}, addrs...)...)
 	if err != nil {
 		return 0, err
 	}

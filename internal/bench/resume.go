@@ -8,8 +8,10 @@ import (
 	"github.com/vidsync/vidsync/api"
 )
 
-// transferPoll is long enough for the questions to cost the node little.
-const transferPoll = 5 * time.Millisecond
+const (
+	transferPatience = 60 * time.Second
+	transferPoll     = 5 * time.Millisecond // long enough for the questions to cost the node little
+)
 
 // runResume kills a fetcher at 90 % and starts it again on the same home.
 func runResume(ctx context.Context, b *bench) ([]figure, error) {
@@ -22,7 +24,7 @@ func runResume(ctx context.Context, b *bench) ([]figure, error) {
 		return nil, err
 	}
 	defer source.remove()
-	cid, err := source.add(ctx, path)
+	cid, err := source.Add(ctx, path)
 	if err != nil {
 		return nil, err
 	}
@@ -31,28 +33,28 @@ func runResume(ctx context.Context, b *bench) ([]figure, error) {
 		return nil, err
 	}
 	defer fetcher.remove()
-	if err := killAt(ctx, fetcher, 0.9, cid, source.addr); err != nil {
+	if err := killAt(ctx, fetcher, 0.9, cid, source.Addr); err != nil {
 		return nil, err
 	}
 	started := time.Now()
-	again, err := b.startHome(ctx, fetcher.home, loopback)
+	again, err := b.startHome(ctx, fetcher.Home, loopback)
 	if err != nil {
 		return nil, err
 	}
 	defer again.remove()
-	return measureResumed(ctx, again, started, cid, source.addr)
+	return measureResumed(ctx, again, started, cid, source.Addr)
 }
 
 // killAt lets a node fetch until it has that share, and kills it.
 func killAt(ctx context.Context, n *node, share float64, cid string, peers ...string) error {
 	reached := false
-	_, err := n.fetch(ctx, cid, func(p api.Progress) {
+	_, err := n.Fetch(ctx, cid, func(p api.Progress) {
 		if !reached && p.Phase == "fetching" && p.Size > 0 && float64(p.Done) >= share*float64(p.Size) {
 			reached = true
-			_ = n.cmd.Process.Kill()
+			n.Kill()
 		}
 	}, peers...)
-	n.kill()
+	n.Kill()
 	if !reached && err == nil {
 		return skip("the fetch ended before it could be killed; use a larger -size")
 	}
@@ -70,13 +72,13 @@ func measureResumed(ctx context.Context, n *node, started time.Time, cid string,
 		return nil, err
 	}
 	transfers, cpu := time.Since(started), n.usage().cpu
-	result, err := n.fetch(ctx, cid, nil, peers...) // joins it
+	result, err := n.Fetch(ctx, cid, nil, peers...) // joins it
 	if err != nil {
 		return nil, err
 	}
 	status, err := n.settledStatus(ctx)
 	return known(
-		figure{"start until the API answers", "ms", milliseconds(n.ready)},
+		figure{"start until the API answers", "ms", milliseconds(n.Ready)},
 		figure{"start until it transfers", "ms", milliseconds(transfers)},
 		figure{"CPU until then", "s", cpu},
 		figure{"kept from before", "% of file", percent(kept, result.Size)},
@@ -88,8 +90,8 @@ func measureResumed(ctx context.Context, n *node, started time.Time, cid string,
 // the video than it began with, and what that was.
 func awaitTransfer(ctx context.Context, n *node) (kept int64, err error) {
 	kept = -1
-	for deadline := time.Now().Add(readyPatience); time.Now().Before(deadline); time.Sleep(transferPoll) {
-		status, err := n.api.Status(ctx)
+	for deadline := time.Now().Add(transferPatience); time.Now().Before(deadline); time.Sleep(transferPoll) {
+		status, err := n.API.Status(ctx)
 		switch {
 		case err != nil:
 			return 0, err
@@ -104,7 +106,7 @@ func awaitTransfer(ctx context.Context, n *node) (kept int64, err error) {
 		}
 		kept = done
 	}
-	return 0, fmt.Errorf("no transfer within %v of the restart", readyPatience)
+	return 0, fmt.Errorf("no transfer within %v of the restart", transferPatience)
 }
 
 func percent(part, whole int64) float64 { return 100 * float64(part) / float64(whole) }

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/vidsync/vidsync/internal/rig"
 )
 
 const rsyncConfig = `use chroot = no
@@ -38,33 +40,33 @@ func runRsync(ctx context.Context, b *bench) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer daemon.stop()
+	defer daemon.Stop()
 	log := filepath.Join(dir, "client.log")
 	m := startMeter(false)
-	client, err := startProcess(log, nil, program, "--whole-file", path, "rsync://"+addr+"/in/copied")
+	client, err := rig.Start(log, nil, program, "--whole-file", path, "rsync://"+addr+"/in/copied")
 	if err != nil {
 		return nil, err
 	}
-	defer client.kill()
+	defer client.Kill()
 	select {
-	case <-client.done:
+	case <-client.Done():
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if !client.cmd.ProcessState.Success() {
-		return nil, fmt.Errorf("rsync: %s: %s", client.cmd.ProcessState, tail(log))
+	if !client.State().Success() {
+		return nil, fmt.Errorf("rsync: %s: %s", client.State(), rig.Tail(log))
 	}
 	if err := syncFile(filepath.Join(dir, "copied")); err != nil {
 		return nil, err
 	}
 	wall, _ := m.read()
-	daemon.stop() // so that its children are counted
-	return rates(int64(b.size), wall, client.cpuAtEnd()+daemon.cpuAtEnd()), nil
+	daemon.Stop() // so that its children are counted
+	return rates(int64(b.size), wall, client.CPU()+daemon.CPU()), nil
 }
 
 // startRsync starts a daemon that takes files into dir, and returns when it
 // listens.
-func startRsync(ctx context.Context, program, dir string) (*process, string, error) {
+func startRsync(ctx context.Context, program, dir string) (*rig.Process, string, error) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, "", err
@@ -79,22 +81,25 @@ func startRsync(ctx context.Context, program, dir string) (*process, string, err
 		return nil, "", err
 	}
 	log := filepath.Join(dir, "daemon.log")
-	p, err := startProcess(log, nil, program, "--daemon", "--no-detach",
+	p, err := rig.Start(log, nil, program, "--daemon", "--no-detach",
 		"--config="+config, "--address=127.0.0.1", fmt.Sprintf("--port=%d", addr.Port))
 	if err != nil {
 		return nil, "", err
 	}
 	if err := awaitListening(ctx, addr.String()); err != nil {
-		p.stop()
-		return nil, "", fmt.Errorf("rsync daemon: %w: %s", err, tail(log))
+		p.Stop()
+		return nil, "", fmt.Errorf("rsync daemon: %w: %s", err, rig.Tail(log))
 	}
 	return p, addr.String(), nil
 }
 
 // awaitListening returns when somebody listens on a TCP address.
 func awaitListening(ctx context.Context, addr string) error {
-	const patience = 10 * time.Second
-	for deadline := time.Now().Add(patience); ; time.Sleep(readyPoll) {
+	const (
+		patience = 10 * time.Second
+		poll     = 2 * time.Millisecond
+	)
+	for deadline := time.Now().Add(patience); ; time.Sleep(poll) {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 		if err == nil {
 			return conn.Close()

@@ -40,19 +40,19 @@ func (b *bench) newSeveral(ctx context.Context, size int64, mbit ...float64) (s 
 		if err != nil {
 			return s, err
 		}
-		source, err := b.startNode(ctx, "source", host.place)
+		source, err := b.startNode(ctx, "source", host.Place)
 		if err != nil {
 			return s, err
 		}
 		s.hosts, s.sources = append(s.hosts, host), append(s.sources, source)
-		if s.cid, err = source.add(ctx, s.path); err != nil {
+		if s.cid, err = source.Add(ctx, s.path); err != nil {
 			return s, err
 		}
 	}
 	if s.at, err = s.lan.addHost(ctx, 0); err != nil {
 		return s, err
 	}
-	s.fetcher, err = b.startNode(ctx, "fetcher", s.at.place)
+	s.fetcher, err = b.startNode(ctx, "fetcher", s.at.Place)
 	return s, err
 }
 
@@ -72,7 +72,7 @@ func (s *several) remove() {
 func (s *several) addrs() []string {
 	var addrs []string
 	for _, n := range s.sources {
-		addrs = append(addrs, n.addr)
+		addrs = append(addrs, n.Addr)
 	}
 	return addrs
 }
@@ -82,14 +82,14 @@ func (s *several) plain(ctx context.Context) (float64, error) {
 	var addrs []string
 	for _, h := range s.hosts {
 		addr := fmt.Sprintf("%s:%d", h.ip, senderPort)
-		sender, _, err := s.b.startChild(ctx, h.prefix, "sender", addr)
+		sender, _, err := s.b.startChild(ctx, h.Prefix, "sender", addr)
 		if err != nil {
 			return 0, err
 		}
 		defer sender.end()
 		addrs = append(addrs, addr)
 	}
-	return s.b.carried(ctx, s.at.place, addrs...)
+	return s.b.carried(ctx, s.at.Place, addrs...)
 }
 
 // runFour fetches from four equal sources.
@@ -116,7 +116,7 @@ func fromAll(ctx context.Context, b *bench, size int64, mbit ...float64) ([]figu
 	}
 	m := startMeter(false)
 	var steady track
-	result, err := s.fetcher.fetch(ctx, s.cid, steady.note, s.addrs()...)
+	result, err := s.fetcher.Fetch(ctx, s.cid, steady.note, s.addrs()...)
 	if err != nil {
 		return nil, err
 	}
@@ -169,13 +169,16 @@ func (t *track) rateAfter(begin time.Duration) (float64, bool) {
 
 // runKilled kills one of two sources half-way.
 func runKilled(ctx context.Context, b *bench) ([]figure, error) {
-	return loseOne(ctx, b, func(n *node) error { return n.cmd.Process.Kill() })
+	return loseOne(ctx, b, func(n *node) error {
+		n.Kill()
+		return nil
+	})
 }
 
 // runStopped stops one of two sources half-way: its connections stay open and
 // nothing comes.
 func runStopped(ctx context.Context, b *bench) ([]figure, error) {
-	return loseOne(ctx, b, func(n *node) error { return n.freeze() })
+	return loseOne(ctx, b, func(n *node) error { return n.Freeze() })
 }
 
 func loseOne(ctx context.Context, b *bench, lose func(*node) error) ([]figure, error) {
@@ -189,7 +192,7 @@ func loseOne(ctx context.Context, b *bench, lose func(*node) error) ([]figure, e
 	var left int64
 	var failed error
 	started := time.Now()
-	result, err := s.fetcher.fetch(ctx, s.cid, func(p api.Progress) {
+	result, err := s.fetcher.Fetch(ctx, s.cid, func(p api.Progress) {
 		if lost.IsZero() && p.Size > 0 && p.Done >= p.Size/2 {
 			lost, left, failed = time.Now(), p.Size-p.Done, lose(s.sources[1])
 		}

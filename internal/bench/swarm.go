@@ -22,7 +22,7 @@ func runSwarm(ctx context.Context, b *bench) ([]figure, error) {
 	}
 	source := s.sources[0]
 	alone := startMeter(false)
-	if _, err := s.fetcher.fetch(ctx, s.cid, nil, source.addr); err != nil {
+	if _, err := s.fetcher.Fetch(ctx, s.cid, nil, source.Addr); err != nil {
 		return nil, err
 	}
 	one, _ := alone.read()
@@ -37,7 +37,7 @@ func runSwarm(ctx context.Context, b *bench) ([]figure, error) {
 		return nil, err
 	}
 	together := startMeter(false)
-	if err := fetchTogether(ctx, s.cid, source.addr, fetchers); err != nil {
+	if err := fetchTogether(ctx, s.cid, source.Addr, fetchers); err != nil {
 		return nil, err
 	}
 	all, _ := together.read()
@@ -61,7 +61,7 @@ func (s *several) startFetchers(ctx context.Context) ([]*node, error) {
 		if err != nil {
 			return fetchers, err
 		}
-		n, err := s.b.startNode(ctx, "fetcher", host.place)
+		n, err := s.b.startNode(ctx, "fetcher", host.Place)
 		if err != nil {
 			return fetchers, err
 		}
@@ -85,11 +85,11 @@ func fetchTogether(ctx context.Context, cid, source string, nodes []*node) error
 		peers := []string{source}
 		for j, other := range nodes {
 			if j != i {
-				peers = append(peers, other.addr)
+				peers = append(peers, other.Addr)
 			}
 		}
 		g.Go(func() error {
-			_, err := n.fetch(ctx, cid, nil, peers...)
+			_, err := n.Fetch(ctx, cid, nil, peers...)
 			return err
 		})
 	}
