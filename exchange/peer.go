@@ -16,6 +16,8 @@ const (
 	// slack is how much longer than a round trip the work of a peer should
 	// last: what a late decision or a burst may cost without leaving it idle.
 	slack = time.Second
+	// maxDenied is how many pieces a peer may deny in a row.
+	maxDenied = 8
 	// assumedRate in bytes per second stands for that of a peer that has
 	// not delivered yet.
 	assumedRate = 1 << 20
@@ -60,6 +62,7 @@ type peer struct {
 	pausedUntil time.Time
 	strikes     int // failures since its last good piece
 	denials     int // pieces that it announced and had not got
+	denied      int // the same, since it last delivered one
 	stalls      int // silences since its last piece
 }
 
@@ -118,6 +121,7 @@ func (p *peer) delivered(r *request, now time.Time) {
 		p.quickest = min(p.quickest, took)
 	}
 	p.heard = now
+	p.denied = 0
 }
 
 // admit starts a peer, unless it is known to lie or is here already.

@@ -122,16 +122,17 @@ func (x *Exchange) failed(r *request, err error) {
 func (x *Exchange) forget(p *peer, at piece, now time.Time) {
 	p.holder.denied = true
 	x.index.learn(p.holder, at.block, p.holder.holdings.Mask(at.block)&^at.mask())
+	p.denied++
 	if p.denials++; p.denials%denialsPerStrike == 0 {
 		p.strike(now)
 	}
 }
 
-// partWith lets a peer go that has denied what it announced and has nothing
-// left to offer. What it said it holds is not so any more, and it may never say
-// so: asked anew, it tells what it holds now.
+// partWith lets a peer go that denies one piece after another, or has denied
+// all that it announced. What it said it holds is not so any more, and it may
+// never say so: asked anew, it tells what it holds now.
 func (x *Exchange) partWith(p *peer) {
-	if p.denials > 0 && len(p.requests) == 0 && !x.index.offers(p.holder) {
+	if p.denied >= maxDenied || p.denied > 0 && len(p.requests) == 0 && !x.index.offers(p.holder) {
 		x.dismiss(p, Gone)
 	}
 }
