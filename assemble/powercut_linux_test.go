@@ -181,7 +181,37 @@ func TestPowerCutOfCopyIn(t *testing.T) {
 }
 
 // copyIndex copies an index as it is now, while it is open. Zeros become holes.
+// Badger may write or merge its tables meanwhile: then it is copied again, for
+// a power cut sees one moment only.
 func copyIndex(dst, src string) error {
+	for range 100 {
+		before, err := tables(src)
+		if err != nil {
+			return err
+		}
+		err = copyFiles(dst, src)
+		after, afterErr := tables(src)
+		if afterErr != nil {
+			return afterErr
+		}
+		if err == nil && before == after {
+			return nil
+		}
+		if err := os.RemoveAll(dst); err != nil {
+			return err
+		}
+	}
+	return errors.New("the index does not stand still")
+}
+
+// tables changes whenever Badger's set of tables does.
+func tables(index string) (string, error) {
+	manifest, err := os.ReadFile(filepath.Join(index, "MANIFEST"))
+	names, globErr := filepath.Glob(filepath.Join(index, "*.sst"))
+	return fmt.Sprintf("%x %q", manifest, names), errors.Join(err, globErr)
+}
+
+func copyFiles(dst, src string) error {
 	if err := os.Mkdir(dst, 0o700); err != nil {
 		return err
 	}
