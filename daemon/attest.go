@@ -184,7 +184,7 @@ func (n *Node) attestOne(ctx context.Context, key string) error {
 
 // rereadFile reads a file of a video as verify does, and signs a receipt.
 func (n *Node) rereadFile(ctx context.Context, video cid.Cid, path string) error {
-	m, err := n.library.manifest(ctx, video)
+	m, err := n.lib.manifest(ctx, video)
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,7 @@ func (n *Node) useStoredManifest(ctx context.Context, f *fetch) error {
 	if f.spec.Name == "" {
 		return nil
 	}
-	m, err := n.library.manifest(ctx, f.video)
+	m, err := n.lib.manifest(ctx, f.video)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -169,8 +169,8 @@ func (n *Node) bringOnce(ctx context.Context, f *fetch, m *manifest.Manifest) (e
 	have, _ := file.Holdings()
 	f.resumed = have.Bytes()
 	f.file.Store(file)
-	n.library.begin(f)
-	defer n.library.end(f)
+	n.lib.begin(f)
+	defer n.lib.end(f)
 	if err := n.collect(ctx, f, file, m); err != nil {
 		return err
 	}

@@ -82,7 +82,7 @@ func (n *Node) fetchForReading(ctx context.Context, req api.CatRequest) (*task, 
 // wants the video, or all of it is here. What came is kept for the next one.
 func (n *Node) endReading(ctx context.Context, t *task) {
 	t.count(-1)
-	if f := n.library.fetching(t.job.Video); f != nil {
+	if f := n.lib.fetching(t.job.Video); f != nil {
 		if have, _ := f.file.Load().Holdings(); have.Complete() {
 			return
 		}
@@ -100,7 +100,7 @@ func (n *Node) endReading(ctx context.Context, t *task) {
 func (n *Node) awaitManifest(ctx context.Context, video cid.Cid, t *task) (*manifest.Manifest, error) {
 	for {
 		last := t == nil || t.ended() // nothing comes after this
-		m, err := n.library.manifest(ctx, video)
+		m, err := n.lib.manifest(ctx, video)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return m, err
 		}
@@ -136,7 +136,7 @@ func (r *reader) piece(ctx context.Context, offset int64) (data []byte, start in
 			return nil, 0, readError(r.task, err)
 		}
 		var changed <-chan struct{}
-		if f := r.node.library.fetching(r.m.CID()); f != nil {
+		if f := r.node.lib.fetching(r.m.CID()); f != nil {
 			changed = f.await(b.Index, piece)
 		}
 		if err := waitChange(ctx, r.task, changed); err != nil {
@@ -148,7 +148,7 @@ func (r *reader) piece(ctx context.Context, offset int64) (data []byte, start in
 // read gets a piece from the running fetch, which checked it, or from a file
 // here, checking it.
 func (r *reader) read(ctx context.Context, b manifest.Block, piece int) ([]byte, error) {
-	if f := r.node.library.fetching(r.m.CID()); f != nil {
+	if f := r.node.lib.fetching(r.m.CID()); f != nil {
 		data, _, err := f.file.Load().ReadPiece(ctx, b.Index, piece, r.buf, nil)
 		if err == nil {
 			return data, nil

@@ -240,7 +240,7 @@ func found[T any](_ T, err error) (bool, error) {
 // arriving lists a video that a fetch is bringing here.
 func (n *Node) arriving(ctx context.Context, job blockstore.Job) api.Video {
 	out := api.Video{CID: job.Video.String(), Name: n.jobName(job), State: videoPartial, Added: job.Created}
-	m, err := n.library.manifest(ctx, job.Video)
+	m, err := n.lib.manifest(ctx, job.Video)
 	if err != nil {
 		return out // nobody told its size yet
 	}
@@ -254,7 +254,7 @@ func (n *Node) arriving(ctx context.Context, job blockstore.Job) api.Video {
 // have is what can be read of a video here now: from the catalogue's files, a
 // running fetch, or what an interrupted one left.
 func (n *Node) have(m *manifest.Manifest) (*manifest.Holdings, error) {
-	have, _, err := n.library.Holdings(m.CID())
+	have, _, err := n.lib.Holdings(m.CID())
 	if err != nil {
 		return nil, err
 	}
@@ -280,7 +280,7 @@ func (n *Node) Info(ctx context.Context, ref string) (api.Info, error) {
 	if err != nil {
 		return api.Info{}, err
 	}
-	m, err := n.library.manifest(ctx, video)
+	m, err := n.lib.manifest(ctx, video)
 	if errors.Is(err, fs.ErrNotExist) {
 		return api.Info{}, api.Errorf(api.CodeNotFound, "video %s is not here; bring it with: vidsync fetch", video)
 	}

@@ -86,7 +86,7 @@ type Node struct {
 	store       *blockstore.Store
 	trust       *trustList
 	transcriber *transcribe.Transcriber
-	library     *library
+	lib         *library
 	jobs        *jobQueue
 	bans        *banList
 	damage      *damageList
@@ -159,7 +159,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if n.transcriber, err = transcribe.New(tc); err != nil {
 		return api.Errorf(api.CodeUsage, "transcription settings: %w", err)
 	}
-	n.library = newLibrary(n.store, n.damage, n.log)
+	n.lib = newLibrary(n.store, n.damage, n.log)
 	n.jobs = newJobQueue(n.store, n.log)
 	n.follows, n.outbox = newFollowList(n.store), newOutbox()
 	n.attestations, n.wanted = make(chan struct{}, 1), make(chan struct{}, 1)
@@ -220,7 +220,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	n.online = net
 	g, ctx := errgroup.WithContext(ctx)
 	net.server = protocol.NewServer(net.host, protocol.ServerConfig{
-		Library: n.library, Authorizer: n, Peers: n, Pairing: n,
+		Library: n.lib, Authorizer: n, Peers: n, Pairing: n,
 		Catalogue: offer{n.store}, Notices: n, Transcripts: n,
 		Logger: n.log, Up: n.limits.up, AllowRelayed: n.cfg.RelayData,
 	})
@@ -229,7 +229,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	g.Go(func() error { return n.store.Run(ctx) })
 	g.Go(func() error { return n.limits.run(ctx) })
 	g.Go(func() error { return n.sendReports(ctx, net) })
-	g.Go(func() error { return n.library.checkDisk(ctx) })
+	g.Go(func() error { return n.lib.checkDisk(ctx) })
 	g.Go(func() error { return n.runJobs(ctx) })
 	g.Go(func() error { return n.tidyVideos(ctx) })
 	n.goFollow(ctx, g, net)

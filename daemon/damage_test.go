@@ -82,7 +82,7 @@ func addRandom(t *testing.T, n *Node, size int) (path string, data []byte, m *ma
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m, err = n.library.manifest(t.Context(), video); err != nil {
+	if m, err = n.lib.manifest(t.Context(), video); err != nil {
 		t.Fatal(err)
 	}
 	return path, data, m
@@ -162,7 +162,7 @@ func TestVerifyMarksDamage(t *testing.T) {
 		}
 	}
 	held := func() int {
-		have, _, err := n.library.Holdings(m.CID())
+		have, _, err := n.lib.Holdings(m.CID())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,10 +170,10 @@ func TestVerifyMarksDamage(t *testing.T) {
 	}
 	verify()
 	buf := make([]byte, manifest.PieceSize)
-	if _, _, err := n.library.Piece(t.Context(), m.CID(), 0, 0, buf, nil); err == nil || held() != 2 {
+	if _, _, err := n.lib.Piece(t.Context(), m.CID(), 0, 0, buf, nil); err == nil || held() != 2 {
 		t.Errorf("the bad piece is served (%v), %d pieces are held", err, held())
 	}
-	if _, _, err := n.library.Piece(t.Context(), m.CID(), 0, 1, buf, nil); err != nil {
+	if _, _, err := n.lib.Piece(t.Context(), m.CID(), 0, 1, buf, nil); err != nil {
 		t.Errorf("a good piece: %v", err)
 	}
 	other := filepath.Join(t.TempDir(), "copy.mp4")
@@ -183,7 +183,7 @@ func TestVerifyMarksDamage(t *testing.T) {
 	if _, err := n.Add(t.Context(), api.AddRequest{Paths: []string{other}}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := n.library.Piece(t.Context(), m.CID(), 0, 0, buf, nil); err != nil || held() != 3 {
+	if _, _, err := n.lib.Piece(t.Context(), m.CID(), 0, 0, buf, nil); err != nil || held() != 3 {
 		t.Errorf("with a good copy: %v, %d pieces are held", err, held())
 	}
 	if v := listedVideo(t, n); v.State != videoWhole || v.Path != other {

@@ -202,7 +202,7 @@ func (n *Node) noteDamage(f blockstore.File, c *checker) {
 	}
 	for _, d := range c.bad {
 		if d.Block < c.m.NumBlocks() {
-			n.library.marked(f.Path, c.m.Block(d.Block), d.Piece, d.Offset, d.Reason)
+			n.lib.marked(f.Path, c.m.Block(d.Block), d.Piece, d.Offset, d.Reason)
 		}
 	}
 }

@@ -66,7 +66,7 @@ func parseInvite(text string) (parsedInvite, error) {
 		return parsedInvite{}, fmt.Errorf("invite is cut or mistyped: %w", err)
 	}
 	var i invite
-	if err := decodeStrict(data, &i); err != nil {
+	if err := protocol.DecodeCanonical(data, &i); err != nil {
 		return parsedInvite{}, fmt.Errorf("invite is cut or mistyped: %w", err)
 	}
 	id, err := peer.IDFromBytes(i.Peer)

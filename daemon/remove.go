@@ -46,7 +46,7 @@ func (n *Node) Remove(ctx context.Context, req api.RemoveRequest) (api.Freed, er
 		return freed, err
 	}
 	gone, err := n.store.RemoveVideo(video)
-	n.library.forget(video)
+	n.lib.forget(video)
 	freed.IndexItems = gone.Items
 	freed.Bytes += gone.Bytes
 	if errors.Is(err, fs.ErrNotExist) {

@@ -84,7 +84,7 @@ func TestRevokeEndsTransfers(t *testing.T) {
 		fetched <- err
 	}()
 	for f := (*fetch)(nil); ; time.Sleep(10 * time.Millisecond) {
-		if f = b.library.fetching(m.CID()); f == nil {
+		if f = b.lib.fetching(m.CID()); f == nil {
 			continue
 		}
 		if have, _ := f.file.Load().Holdings(); have.Pieces() > 0 {

@@ -159,7 +159,7 @@ func (s *scrubber) pass(ctx context.Context) error {
 }
 
 func (s *scrubber) video(ctx context.Context, v blockstore.Video) error {
-	m, err := s.node.library.manifest(ctx, v.CID)
+	m, err := s.node.lib.manifest(ctx, v.CID)
 	if err != nil {
 		return err
 	}

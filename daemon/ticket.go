@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base32"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/vidsync/vidsync/api"
 	"github.com/vidsync/vidsync/manifest"
+	"github.com/vidsync/vidsync/protocol"
 )
 
 const (
@@ -37,21 +37,6 @@ const (
 var errExpired = errors.New("ticket has expired")
 
 var ticketEncoding = base32.StdEncoding.WithPadding(base32.NoPadding)
-
-// strictCBOR refuses what has more than one encoding.
-var strictCBOR = func() cbor.DecMode {
-	mode, err := cbor.DecOptions{
-		IndefLength:      cbor.IndefLengthForbidden,
-		MaxArrayElements: 64,
-		MaxMapPairs:      16,
-		MaxNestedLevels:  4,
-		TagsMd:           cbor.TagsForbidden,
-	}.DecMode()
-	if err != nil {
-		panic("daemon: internal error: cbor mode: " + err.Error())
-	}
-	return mode
-}()
 
 // A capability is a signed statement: whoever bears it may have this video
 // until it expires.
@@ -115,7 +100,7 @@ func signCapability(key crypto.PrivKey, c capability) ([]byte, error) {
 func parseCapability(data []byte) (capability, error) {
 	var s signed
 	var body claims
-	if err := decodeStrict(data, &s); err != nil {
+	if err := protocol.DecodeCanonical(data, &s); err != nil {
 		return capability{}, fmt.Errorf("capability: %w", err)
 	}
 	if err := decodeClaims(s.Claims, &body); err != nil {
@@ -143,26 +128,11 @@ func parseCapability(data []byte) (capability, error) {
 // decodeClaims reads claims of either form.
 func decodeClaims(data []byte, into *claims) error {
 	var old oldClaims
-	if err := decodeStrict(data, &old); err == nil {
+	if err := protocol.DecodeCanonical(data, &old); err == nil {
 		*into = claims{Video: old.Video, Signer: old.Signer, Expires: old.Expires, ID: old.ID}
 		return nil
 	}
-	return decodeStrict(data, into)
-}
-
-// decodeStrict decodes CBOR that has exactly one encoding.
-func decodeStrict[T any](data []byte, into *T) error {
-	if err := strictCBOR.Unmarshal(data, into); err != nil {
-		return err
-	}
-	again, err := cbor.Marshal(*into)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(data, again) {
-		return errors.New("not in canonical form")
-	}
-	return nil
+	return protocol.DecodeCanonical(data, into)
 }
 
 func (c capability) check(video cid.Cid, now time.Time) error {
@@ -198,7 +168,7 @@ func parseTicket(text string) (invitation, error) {
 		return invitation{}, errors.New("ticket is damaged: it was cut short or mistyped")
 	}
 	var t ticket
-	if err := decodeStrict(data, &t); err != nil {
+	if err := protocol.DecodeCanonical(data, &t); err != nil {
 		return invitation{}, fmt.Errorf("ticket is damaged: %w", err)
 	}
 	if t.Version != ticketVersion || len(t.Name) > maxTicketName || len(t.Addrs) > maxTicketAddr {

@@ -207,7 +207,7 @@ func (n *Node) AuthorizePeer(p peer.ID) error {
 // others and not from files of this node. Who holds such a ticket may have the
 // video from its signer anyway.
 func (n *Node) broughtBy(video cid.Cid, signer peer.ID) bool {
-	if f := n.library.fetching(video); f != nil && f.broughtBy(signer) {
+	if f := n.lib.fetching(video); f != nil && f.broughtBy(signer) {
 		return true
 	}
 	v, err := n.store.Video(video)

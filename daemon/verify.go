@@ -62,7 +62,7 @@ func (n *Node) Verify(ctx context.Context, req api.VerifyRequest, emit func(api.
 
 func (n *Node) verify(ctx context.Context, v blockstore.Video, repair bool, done *atomic.Int64) (api.Verified, error) {
 	out := api.Verified{CID: v.CID.String(), Name: v.Name, Bad: []api.Damage{}}
-	m, err := n.library.manifest(ctx, v.CID)
+	m, err := n.lib.manifest(ctx, v.CID)
 	if err != nil {
 		return out, err
 	}

@@ -11,7 +11,7 @@ import (
 var strictCBOR = func() cbor.DecMode {
 	mode, err := cbor.DecOptions{
 		IndefLength:      cbor.IndefLengthForbidden,
-		MaxArrayElements: 16,
+		MaxArrayElements: 64,
 		MaxMapPairs:      16,
 		MaxNestedLevels:  4,
 		TagsMd:           cbor.TagsForbidden,
@@ -22,8 +22,10 @@ var strictCBOR = func() cbor.DecMode {
 	return mode
 }()
 
-// decodeCanonical decodes CBOR and refuses all but its one shortest form.
-func decodeCanonical[T any](data []byte, into *T) error {
+// DecodeCanonical decodes CBOR of at most 64 elements an array and 4 levels, and
+// refuses all but its one shortest form, so that what is signed has one
+// encoding. data is hostile; the caller has bounded its length.
+func DecodeCanonical[T any](data []byte, into *T) error {
 	if err := strictCBOR.Unmarshal(data, into); err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ func wholeVideo(t *testing.T, r *running, v *video) error {
 // besieged is a server with everything, and one who attacks it.
 type besieged struct {
 	video    *video
-	library  *library
+	lib      *library
 	inbox    *inbox
 	safe     *safe
 	server   host.Host
@@ -142,13 +142,13 @@ func TestHostileTableOfClients(t *testing.T) {
 		{"followers that do not read", deafFollowers},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			b := &besieged{video: v, library: newLibrary(v), server: newHost(t, "tcp"), attacker: newHost(t, "tcp")}
+			b := &besieged{video: v, lib: newLibrary(v), server: newHost(t, "tcp"), attacker: newHost(t, "tcp")}
 			honest := newHost(t, "tcp")
 			connect(t, b.attacker, b.server)
 			connect(t, honest, b.server)
 			var cfg protocol.ServerConfig
 			cfg, _, b.inbox, b.safe = everything(t, trust(b.attacker))
-			cfg.Library, cfg.Timeout = b.library, besiegedTimeout
+			cfg.Library, cfg.Timeout = b.lib, besiegedTimeout
 			stop := serve(t, b.server, cfg)
 			defer watchHeap(t)()
 			r := run(t, honest, b.server.ID(), v.manifest, protocol.ClientConfig{})
@@ -204,7 +204,7 @@ func dripReads(t *testing.T, b *besieged) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	if n := b.library.served(); n > 200 { // 35 are the other's
+	if n := b.lib.served(); n > 200 { // 35 are the other's
 		t.Errorf("the server read %d pieces", n)
 	}
 }
@@ -305,7 +305,7 @@ func floodOfComplaints(t *testing.T, b *besieged) {
 		_, _ = s.Write(encode(t, flood...))
 		wantReset(t, "complaints", s, network.StreamProtocolViolation)
 	}
-	if n, most := len(b.library.reports()), 1+int(time.Since(start)/time.Second); n > most {
+	if n, most := len(b.lib.reports()), 1+int(time.Since(start)/time.Second); n > most {
 		t.Errorf("%d complaints were passed on, want at most %d", n, most)
 	}
 }

@@ -153,10 +153,10 @@ func ParseSignedReceipt(data []byte) (SignedReceipt, error) {
 	}
 	var outer receiptBytes
 	var body receiptClaims
-	if err := decodeCanonical(data, &outer); err != nil {
+	if err := DecodeCanonical(data, &outer); err != nil {
 		return SignedReceipt{}, fmt.Errorf("%w: %v", ErrReceipt, err)
 	}
-	if err := decodeCanonical(outer.Claims, &body); err != nil {
+	if err := DecodeCanonical(outer.Claims, &body); err != nil {
 		return SignedReceipt{}, fmt.Errorf("%w: claims: %v", ErrReceipt, err)
 	}
 	video, err := manifest.ParseVideoCIDBytes(body.Video)
