@@ -35,7 +35,7 @@ type disk interface {
 
 // index is every way in which a fetch changes the index.
 type index interface {
-	PutReceipt(video cid.Cid, part, final string, inode, device uint64) error
+	PutReceipt(r blockstore.Receipt) error
 	CommitReceipt(video cid.Cid, updates []blockstore.ReceiptUpdate) error
 	DropReceipt(video cid.Cid) error
 	Finish(m *manifest.Manifest, f blockstore.File, v blockstore.Video, jobs ...blockstore.Job) error

@@ -104,8 +104,8 @@ func (s *stepper) Sync(f *os.File) error {
 	return s.step("sync", func() error { return s.Disk.Sync(f) })
 }
 
-func (s *stepper) PutReceipt(video cid.Cid, part, final string, inode, device uint64) error {
-	return s.step("put receipt", func() error { return s.index.PutReceipt(video, part, final, inode, device) })
+func (s *stepper) PutReceipt(r blockstore.Receipt) error {
+	return s.step("put receipt", func() error { return s.index.PutReceipt(r) })
 }
 
 func (s *stepper) CommitReceipt(video cid.Cid, updates []blockstore.ReceiptUpdate) error {

@@ -81,7 +81,10 @@ func (f *File) start() error {
 	if err != nil {
 		return err
 	}
-	if err := f.index.PutReceipt(f.video.CID(), f.partPath, f.final, id.Inode, id.Device); err != nil {
+	err = f.index.PutReceipt(blockstore.Receipt{
+		Video: f.video.CID(), Part: f.partPath, Final: f.final, Inode: id.Inode, Device: id.Device,
+	})
+	if err != nil {
 		return f.indexError(err)
 	}
 	if err := f.preallocate(); err != nil {

@@ -49,8 +49,8 @@ func decodeVideo(data []byte, seq uint64) (Video, error) {
 	if r.Size < 0 || r.Size > manifest.MaxVideoSize {
 		return Video{}, fmt.Errorf("%w: video of %d bytes", errRecord, r.Size)
 	}
-	if len(r.Recording) > MaxRecording {
-		return Video{}, fmt.Errorf("%w: recording named by %d bytes", errRecord, len(r.Recording))
+	if err := checkRecording(r.Recording); err != nil {
+		return Video{}, fmt.Errorf("%w: %w", errRecord, err)
 	}
 	return Video{
 		CID: videoCID(d), Name: r.Name, MediaType: r.MediaType, Size: r.Size, Blocks: manifest.NumBlocks(r.Size),
@@ -63,12 +63,9 @@ func decodeVideo(data []byte, seq uint64) (Video, error) {
 // change; an entry that is there just like that keeps its own. A zero Added
 // means what the entry says already, or now.
 func (s *Store) PutVideo(v Video) error {
-	d, err := manifest.NodeDigest(v.CID)
+	d, err := checkVideo(v)
 	if err != nil {
 		return err
-	}
-	if v.Size < 0 || v.Size > manifest.MaxVideoSize {
-		return fmt.Errorf("catalogue entry %s: %d bytes is no size of a video", v.CID, v.Size)
 	}
 	err = s.update(func(t txn) error {
 		delete(s.fresh, d)
@@ -81,10 +78,19 @@ func (s *Store) PutVideo(v Video) error {
 	return nil
 }
 
+// checkVideo returns the digest of v's manifest.
+func checkVideo(v Video) (manifest.Digest, error) {
+	d, err := manifest.NodeDigest(v.CID)
+	if err == nil && (v.Size < 0 || v.Size > manifest.MaxVideoSize) {
+		err = fmt.Errorf("catalogue entry %s: %d bytes is no size of a video", v.CID, v.Size)
+	}
+	return d, err
+}
+
 // putVideo returns the entry as it is now.
 func (t txn) putVideo(d manifest.Digest, v Video) (Video, error) {
-	if len(v.Recording) > MaxRecording {
-		return Video{}, fmt.Errorf("recording named by %d bytes, limit %d", len(v.Recording), MaxRecording)
+	if err := checkRecording(v.Recording); err != nil {
+		return Video{}, err
 	}
 	old, err := t.video(d)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

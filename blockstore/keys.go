@@ -116,3 +116,11 @@ func keyNumber(b []byte) (uint64, bool) {
 	}
 	return binary.BigEndian.Uint64(b), true
 }
+
+// keyItem is the item in a key of fileItemKey.
+func keyItem(key []byte) (int, bool) {
+	if len(key) != 1+8+4 {
+		return 0, false
+	}
+	return int(binary.BigEndian.Uint32(key[1+8:])), true
+}

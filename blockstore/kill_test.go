@@ -195,7 +195,7 @@ func victimFetch(s *blockstore.Store, dir, name string) {
 	}})
 	must(err)
 	must(s.PutManifest(m))
-	must(s.PutReceipt(m.CID(), part, final, 1, 2))
+	must(s.PutReceipt(blockstore.Receipt{Video: m.CID(), Part: part, Final: final, Inode: 1, Device: 2}))
 	say("started", name, m.CID())
 	held := manifest.NewHoldings(size)
 	for block := range m.NumBlocks() {

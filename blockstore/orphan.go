@@ -64,6 +64,13 @@ func (s *Store) sweepAll(ctx context.Context, orphans []orphan) (freed Freed, er
 			return freed, err
 		}
 	}
+	left, err := s.orphans()
+	if err != nil {
+		return freed, err
+	}
+	for _, o := range left { // whoever sweeps them needs the manifest
+		delete(manifests, o.video)
+	}
 	for _, m := range manifests {
 		f, err := s.dropManifest(m)
 		freed.add(f)
@@ -105,10 +112,7 @@ func (s *Store) dropPlaces(ctx context.Context, id fileID, digests []manifest.Di
 	}
 	err = s.remove(func(t txn) error {
 		for _, d := range digests {
-			if err := t.drop(digestFileKey(blockKey, d, id), &freed); err != nil {
-				return err
-			}
-			if err := t.dropProof(d, &freed); err != nil {
+			if err := t.dropPlace(d, id, &freed); err != nil {
 				return err
 			}
 		}
@@ -118,6 +122,18 @@ func (s *Store) dropPlaces(ctx context.Context, id fileID, digests []manifest.Di
 		return Freed{}, fmt.Errorf("remove places: %w", err)
 	}
 	return freed, nil
+}
+
+// dropPlace removes what a file number has of a block, if it has it.
+func (t txn) dropPlace(d manifest.Digest, id fileID, freed *Freed) error {
+	key := digestFileKey(blockKey, d, id)
+	if ok, err := t.has(key); err != nil || !ok {
+		return err
+	}
+	if err := t.drop(key, freed); err != nil {
+		return err
+	}
+	return t.dropProof(d, freed)
 }
 
 // dropProof removes the proof of a block that has no places.

@@ -14,12 +14,13 @@ import (
 // Receipt is the durable record of which pieces of a video that is being
 // fetched are verified and on disk.
 type Receipt struct {
-	Video  cid.Cid
-	Part   string         // path of the file that the pieces are in
-	Final  string         // path of the file once it is whole
-	Inode  uint64         // of the part
-	Device uint64         // of the part
-	Masks  map[int]uint32 // of the blocks with any piece; bit i is piece i
+	Video     cid.Cid
+	Part      string         // path of the file that the pieces are in
+	Final     string         // path of the file once it is whole
+	Inode     uint64         // of the part
+	Device    uint64         // of the part
+	Recording string         // that the video is a version of, or ""; at most MaxRecording bytes
+	Masks     map[int]uint32 // of the blocks with any piece; bit i is piece i
 }
 
 // ReceiptUpdate is what one block has gained.
@@ -30,26 +31,34 @@ type ReceiptUpdate struct {
 }
 
 // PutReceipt starts the receipt of a video, or starts it anew with another
-// part: earlier masks are gone. Both paths are absolute.
-func (s *Store) PutReceipt(video cid.Cid, part, final string, inode, device uint64) error {
-	d, err := manifest.NodeDigest(video)
+// part: earlier masks are gone, and those of r do not count. Both paths are
+// absolute. A recording has one receipt: one of another version ends.
+func (s *Store) PutReceipt(r Receipt) error {
+	d, err := manifest.NodeDigest(r.Video)
 	if err != nil {
 		return err
 	}
-	r := receiptRecord{File: uint64(newFileID()), Part: part, Final: final, Inode: inode, Device: device}
+	record := receiptRecord{
+		File: uint64(newFileID()), Part: r.Part, Final: r.Final, Inode: r.Inode, Device: r.Device, Recording: r.Recording,
+	}
 	var old []orphan
 	err = s.update(func(t txn) error {
-		if err := errors.Join(checkPath(part), checkPath(final)); err != nil {
+		if err := errors.Join(checkPath(r.Part), checkPath(r.Final), checkRecording(r.Recording)); err != nil {
 			return err
 		}
-		if old, err = t.endReceipt(d); err != nil {
+		if old, err = t.endRecording(r.Recording, d); err != nil {
 			return err
 		}
+		same, err := t.endReceipt(d)
+		if err != nil {
+			return err
+		}
+		old = append(old, same...)
 		delete(s.fresh, d)
-		return t.putReceipt(d, r)
+		return t.putReceipt(d, record)
 	})
 	if err != nil {
-		return fmt.Errorf("start receipt of %s: %w", video, err)
+		return fmt.Errorf("start receipt of %s: %w", r.Video, err)
 	}
 	s.forgotten(old)
 	return nil
@@ -64,8 +73,21 @@ func (t txn) putReceipt(d manifest.Digest, r receiptRecord) error {
 }
 
 func (t txn) receipt(d manifest.Digest) (r receiptRecord, err error) {
-	err = t.value(digestKey(receiptKey, d), func(v []byte) error { return decodeRecord(v, &r) })
+	err = t.value(digestKey(receiptKey, d), func(v []byte) (err error) {
+		r, err = decodeReceipt(v)
+		return err
+	})
 	return r, err
+}
+
+func decodeReceipt(data []byte) (r receiptRecord, err error) {
+	if err := decodeRecord(data, &r); err != nil {
+		return receiptRecord{}, err
+	}
+	if err := checkRecording(r.Recording); err != nil {
+		return receiptRecord{}, fmt.Errorf("%w: %w", errRecord, err)
+	}
+	return r, nil
 }
 
 // endReceipt takes the receipt of video d out, if there is one.
@@ -90,19 +112,28 @@ func (s *Store) Receipt(video cid.Cid) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	out := Receipt{Video: video, Masks: make(map[int]uint32)}
+	var r Receipt
 	err = s.view(func(t txn) error {
-		r, err := t.receipt(d)
-		if err != nil {
-			return err
-		}
-		out.Part, out.Final, out.Inode, out.Device = r.Part, r.Final, r.Inode, r.Device
-		return t.masks(fileID(r.File), func(block int, mask uint32) { out.Masks[block] = mask })
+		r, err = t.wholeReceipt(d)
+		return err
 	})
 	if err != nil {
 		return Receipt{}, fmt.Errorf("receipt of %s: %w", video, err)
 	}
-	return out, nil
+	return r, nil
+}
+
+// wholeReceipt is the receipt of video d with its masks.
+func (t txn) wholeReceipt(d manifest.Digest) (Receipt, error) {
+	r, err := t.receipt(d)
+	if err != nil {
+		return Receipt{}, err
+	}
+	out := Receipt{
+		Video: videoCID(d), Part: r.Part, Final: r.Final, Inode: r.Inode, Device: r.Device, Recording: r.Recording,
+		Masks: make(map[int]uint32),
+	}
+	return out, t.masks(fileID(r.File), func(block int, mask uint32) { out.Masks[block] = mask })
 }
 
 // CommitReceipt records pieces that are verified and on disk: the caller has

@@ -34,7 +34,7 @@ func startFetch(t *testing.T, s *blockstore.Store, dir string, tail []byte) fetc
 		t.Fatal(err)
 	}
 	st := stamp(t, f.part)
-	if err := s.PutReceipt(f.m.CID(), f.part, f.final, st.Inode, st.Device); err != nil {
+	if err := s.PutReceipt(blockstore.Receipt{Video: f.m.CID(), Part: f.part, Final: f.final, Inode: st.Inode, Device: st.Device}); err != nil {
 		t.Fatal(err)
 	}
 	return f
@@ -95,7 +95,7 @@ func TestReceiptStartedAnewKeepsNoMasks(t *testing.T) {
 	s := open(t, t.TempDir())
 	f := startFetch(t, s, t.TempDir(), noise(1, pieceSize))
 	f.commit(t, s, f.full(0), f.full(1))
-	if err := s.PutReceipt(f.m.CID(), f.part+"2", f.final, 1, 2); err != nil {
+	if err := s.PutReceipt(blockstore.Receipt{Video: f.m.CID(), Part: f.part + "2", Final: f.final, Inode: 1, Device: 2}); err != nil {
 		t.Fatal(err)
 	}
 	r, err := s.Receipt(f.m.CID())

@@ -47,11 +47,12 @@ type videoRecord struct {
 }
 
 type receiptRecord struct {
-	File   uint64 `cbor:"1,keyasint"` // its number
-	Part   string `cbor:"2,keyasint"`
-	Final  string `cbor:"3,keyasint"`
-	Inode  uint64 `cbor:"4,keyasint"`
-	Device uint64 `cbor:"5,keyasint"`
+	File      uint64 `cbor:"1,keyasint"` // its number
+	Part      string `cbor:"2,keyasint"`
+	Final     string `cbor:"3,keyasint"`
+	Inode     uint64 `cbor:"4,keyasint"`
+	Device    uint64 `cbor:"5,keyasint"`
+	Recording string `cbor:"6,keyasint,omitempty"`
 }
 
 type jobRecord struct {
