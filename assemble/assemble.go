@@ -64,6 +64,12 @@ type Config struct {
 	// 64 MiB where the index lies and elsewhere 1 % of it but at most 64 MiB,
 	// less than 0 means none.
 	Reserve int64
+	// Recording, if set, names the recording that the video is a version of, in
+	// at most blockstore.MaxRecording bytes: one that is fetched while it is
+	// written has one manifest after the other. Open goes on with the part file
+	// of whichever version there is, and keeps the blocks that both have at the
+	// same place. There must be one File for a recording at a time.
+	Recording string
 	// Compared, if set, is called from several goroutines while Open compares
 	// an existing file with the video: n more bytes are done.
 	Compared func(n int64)
@@ -112,6 +118,8 @@ type File struct {
 	repeats map[manifest.Digest]*repeat
 	trees   *outboards
 
+	recording string // that the video is a version of, or ""; as the receipt says
+
 	part     *os.File // nil if Open found the video in the index
 	partPath string   // where part lies until it is renamed
 	space    int64    // bytes of disk that part has at least, unless somebody cuts it
@@ -144,6 +152,7 @@ func newFile(store *blockstore.Store, m *manifest.Manifest, t Target, cfg Config
 		video:       m,
 		target:      t,
 		cfg:         cfg,
+		recording:   cfg.Recording,
 		repeats:     repeatsOf(m),
 		due:         make(chan struct{}, 1),
 		again:       make(chan struct{}, 1),

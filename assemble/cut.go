@@ -11,15 +11,16 @@ import (
 // receipt says so.
 const maxDiscounted = 1024
 
-// trust holds the pieces of a receipt that the part file still has. For the
+// trust holds the pieces of a receipt that the part file still has, which had
+// size bytes before. For the
 // others there is a receipt without them before their space is taken again:
 // then a reader could make them look written.
-func (f *File) trust(r *blockstore.Receipt) error {
+func (f *File) trust(r *blockstore.Receipt, size int64) error {
 	for block, mask := range r.Masks {
 		if block < 0 || block >= f.video.NumBlocks() {
 			return fmt.Errorf("receipt of %s speaks of block %d of %d", f.video.CID(), block, f.video.NumBlocks())
 		}
-		kept := f.written(block, mask)
+		kept := f.written(block, inside(f.video.Block(block), mask, size))
 		f.held.Add(block, kept)
 		if kept == mask {
 			continue
@@ -37,6 +38,19 @@ func (f *File) trust(r *blockstore.Receipt) error {
 		}
 	}
 	return f.commit()
+}
+
+// inside returns those of a block's pieces that end within size bytes.
+func inside(b manifest.Block, mask uint32, size int64) uint32 {
+	if b.Offset+b.Len <= size {
+		return mask
+	}
+	for piece := range eachPiece(mask) {
+		if b.Offset+int64(piece)*manifest.PieceSize+int64(manifest.PieceLen(b.Len, piece)) > size {
+			mask &^= 1 << piece
+		}
+	}
+	return mask
 }
 
 // written returns those of a block's pieces that have no hole: a hole is where

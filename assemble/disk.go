@@ -35,7 +35,10 @@ type disk interface {
 
 // index is every way in which a fetch changes the index.
 type index interface {
+	PutManifest(m *manifest.Manifest) error
 	PutReceipt(r blockstore.Receipt) error
+	NameReceipt(video cid.Cid, recording string) error
+	AdvanceReceipt(from cid.Cid, to *manifest.Manifest) error
 	CommitReceipt(video cid.Cid, updates []blockstore.ReceiptUpdate) error
 	DropReceipt(video cid.Cid) error
 	Finish(m *manifest.Manifest, f blockstore.File, v blockstore.Video, jobs ...blockstore.Job) error

@@ -108,6 +108,18 @@ func (s *stepper) PutReceipt(r blockstore.Receipt) error {
 	return s.step("put receipt", func() error { return s.index.PutReceipt(r) })
 }
 
+func (s *stepper) PutManifest(m *manifest.Manifest) error {
+	return s.step("put manifest", func() error { return s.index.PutManifest(m) })
+}
+
+func (s *stepper) NameReceipt(video cid.Cid, recording string) error {
+	return s.step("name receipt", func() error { return s.index.NameReceipt(video, recording) })
+}
+
+func (s *stepper) AdvanceReceipt(from cid.Cid, to *manifest.Manifest) error {
+	return s.step("advance receipt", func() error { return s.index.AdvanceReceipt(from, to) })
+}
+
 func (s *stepper) CommitReceipt(video cid.Cid, updates []blockstore.ReceiptUpdate) error {
 	return s.step("commit receipt", func() error { return s.index.CommitReceipt(video, updates) })
 }

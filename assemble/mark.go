@@ -4,17 +4,43 @@ import (
 	"errors"
 	"os"
 
+	"github.com/ipfs/go-cid"
 	"golang.org/x/sys/unix"
 )
 
 // markName is the extended attribute that a part file carries: the CID of its
-// video. A file system may give the inode number of a removed file to the next
+// video or, over all versions of a recording, the name of that. A file system
+// may give the inode number of a removed file to the next
 // one, so the number alone does not prove that a file is ours. Where there are
 // no attributes it has to do.
 const markName = "user.vidsync.part"
 
-// maxMark is the longest mark in bytes; no video's CID is as long.
+// maxMark is the longest mark in bytes; no video's CID is as long, nor is a
+// recording's name.
 const maxMark = 128
+
+// markText is the mark of a part file. No CID begins like that of a recording.
+func markText(video cid.Cid, recording string) string {
+	if recording == "" {
+		return video.String()
+	}
+	return "recording " + recording
+}
+
+// mark is what the part file of f is to carry.
+func (f *File) mark() string { return markText(f.video.CID(), f.recording) }
+
+// remark gives a part file that was begun as another fetch the mark of f,
+// durably.
+func (f *File) remark(part *os.File) error {
+	if f.recording == "" || hasMark(part, f.mark()) {
+		return nil
+	}
+	if err := f.disk.Mark(part, f.mark()); err != nil {
+		return err
+	}
+	return f.disk.Sync(part)
+}
 
 func setMark(f *os.File, text string) error {
 	err := unix.Fsetxattr(int(f.Fd()), markName, []byte(text), 0)

@@ -27,7 +27,8 @@ import (
 // started over, and the logger told so. If it was cut and has its size again,
 // what was cut off is not held any more. If its file system is away, that is a
 // DiskError, unless the target is another folder now. What is not ours is never
-// written to. If the target is another folder of the same file system, the part
+// written to. The part file of a recording is never started over because of its
+// size: it gets that of the version. If the target is another folder of the same file system, the part
 // file stays where it is until Finish. While f is open no other process can
 // open the same part file. The caller closes f.
 func Open(ctx context.Context, store *blockstore.Store, m *manifest.Manifest, t Target, cfg Config) (*File, error) {
@@ -37,6 +38,9 @@ func Open(ctx context.Context, store *blockstore.Store, m *manifest.Manifest, t 
 	dir, err := filepath.Abs(t.Dir)
 	if err != nil {
 		return nil, err
+	}
+	if len(cfg.Recording) > blockstore.MaxRecording {
+		return nil, fmt.Errorf("open %s: recording named by %d bytes, limit %d", filepath.Join(dir, t.Name), len(cfg.Recording), blockstore.MaxRecording)
 	}
 	t.Dir = dir
 	f := newFile(store, m, t, cfg.withDefaults(store))
@@ -56,6 +60,9 @@ func (f *File) open(ctx context.Context) error {
 		return err
 	}
 	if err := makeFolder(f.disk, f.target.Dir); err != nil {
+		return err
+	}
+	if receipt, err = f.takeOver(receipt); err != nil {
 		return err
 	}
 	if err := f.settle(ctx, receipt); err != nil {
@@ -81,9 +88,13 @@ func (f *File) open(ctx context.Context) error {
 	return err
 }
 
-// receipt returns the video's receipt, nil if it has none.
+// receipt returns the video's receipt, or that of another version of its
+// recording, nil if there is none.
 func (f *File) receipt() (*blockstore.Receipt, error) {
 	r, err := f.store.Receipt(f.video.CID())
+	if errors.Is(err, fs.ErrNotExist) {
+		r, err = f.store.RecordingReceipt(f.recording)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -134,6 +145,11 @@ func (f *File) abandon(r *blockstore.Receipt) error {
 	if r == nil {
 		return nil
 	}
+	return f.discard(r)
+}
+
+// discard removes a receipt and its part file.
+func (f *File) discard(r *blockstore.Receipt) error {
 	part, _, err := f.ownPart(*r)
 	if err != nil {
 		return err
@@ -141,7 +157,7 @@ func (f *File) abandon(r *blockstore.Receipt) error {
 	if part != nil {
 		err = errors.Join(f.disk.Remove(r.Part), closeLocked(part))
 	}
-	return errors.Join(err, f.dropReceipt())
+	return errors.Join(err, f.indexError(f.index.DropReceipt(r.Video)))
 }
 
 // resume takes up the part file of a receipt. It returns false if there is
@@ -166,13 +182,24 @@ func (f *File) resume(r *blockstore.Receipt) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if info.Size() != f.video.Size() {
+	if f.recording == "" && info.Size() != f.video.Size() {
 		return true, f.restart(r, info.Size())
 	}
-	if err := f.trust(r); err != nil {
-		return false, err
+	return true, f.goOn(r, info.Size())
+}
+
+// goOn takes up a part file that had size bytes.
+func (f *File) goOn(r *blockstore.Receipt, size int64) error {
+	if err := f.remark(f.part); err != nil {
+		return err
 	}
-	return true, f.preallocate()
+	if err := f.resize(size); err != nil {
+		return err
+	}
+	if err := f.trust(r, size); err != nil {
+		return err
+	}
+	return f.preallocate()
 }
 
 // restart uses a part file that is ours but has another size: it was cut, or

@@ -52,7 +52,7 @@ func (f *File) createPart() (*os.File, error) {
 	return nil, fmt.Errorf("%w: %s%s and the %d names after it", ErrExists, f.final, partSuffix, maxNumber-1)
 }
 
-// adopt opens the empty part file of this video that a crash left before it had
+// adopt opens the empty part file of this video, or recording, that a crash left before it had
 // a receipt. It returns nil for whatever else lies at path.
 func (f *File) adopt(path string) *os.File {
 	part, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
@@ -61,7 +61,7 @@ func (f *File) adopt(path string) *os.File {
 	}
 	info, err := part.Stat()
 	empty := err == nil && info.Mode().IsRegular() && info.Size() == 0
-	if empty && markOf(part) == f.video.CID().String() && lockNew(part) == nil {
+	if empty && markOf(part) == f.mark() && lockNew(part) == nil {
 		return part
 	}
 	_ = part.Close() // nothing was written
@@ -71,7 +71,7 @@ func (f *File) adopt(path string) *os.File {
 // start begins a receipt for the part file and takes the space for it. The mark
 // is durable before: without it no receipt is honoured.
 func (f *File) start() error {
-	if err := f.disk.Mark(f.part, f.video.CID().String()); err != nil {
+	if err := f.disk.Mark(f.part, f.mark()); err != nil {
 		return err
 	}
 	if err := f.disk.Sync(f.part); err != nil {
@@ -81,16 +81,26 @@ func (f *File) start() error {
 	if err != nil {
 		return err
 	}
-	err = f.index.PutReceipt(blockstore.Receipt{
-		Video: f.video.CID(), Part: f.partPath, Final: f.final, Inode: id.Inode, Device: id.Device,
-	})
-	if err != nil {
+	if err := f.putReceipt(id); err != nil {
 		return f.indexError(err)
 	}
 	if err := f.preallocate(); err != nil {
 		return err
 	}
 	return f.disk.SyncDir(filepath.Dir(f.partPath))
+}
+
+// putReceipt begins the receipt. The next version of a recording needs the
+// manifest to take it over.
+func (f *File) putReceipt(id blockstore.Stamp) error {
+	if f.recording != "" {
+		if err := f.index.PutManifest(f.video); err != nil {
+			return err
+		}
+	}
+	return f.index.PutReceipt(blockstore.Receipt{
+		Video: f.video.CID(), Part: f.partPath, Final: f.final, Inode: id.Inode, Device: id.Device, Recording: f.recording,
+	})
 }
 
 // preallocate gives the part file its size and the space that it does not have
@@ -133,7 +143,7 @@ func (f *File) ownPart(r blockstore.Receipt) (part *os.File, reason string, err 
 	if err != nil {
 		return nil, "", errors.Join(err, part.Close())
 	}
-	if !isReceipted(stamp, r) && !isRemounted(part, stamp, r) || !hasMark(part, r.Video.String()) {
+	if !isPartOf(part, stamp, r) {
 		return nil, "the part file was replaced", part.Close()
 	}
 	if err := lockPart(part); err != nil {
@@ -147,11 +157,16 @@ func isReceipted(s blockstore.Stamp, r blockstore.Receipt) bool {
 	return s.Inode == r.Inode && s.Device == r.Device
 }
 
-// isRemounted tells whether a part file is the receipt's on a file system that
-// has another device number since it was mounted again. Then only the mark
-// proves it.
-func isRemounted(part *os.File, s blockstore.Stamp, r blockstore.Receipt) bool {
-	return s.Inode == r.Inode && markOf(part) == r.Video.String()
+// isPartOf tells whether a file with that stamp is the part file of a receipt.
+// A file system that was mounted again may have another device number: then the
+// mark proves it alone. Until a fetch that became one of a recording is marked
+// as that, it has the mark of the video.
+func isPartOf(part *os.File, s blockstore.Stamp, r blockstore.Receipt) bool {
+	mark, err := readMark(part)
+	if err != nil {
+		return unmarkable(err) && isReceipted(s, r)
+	}
+	return s.Inode == r.Inode && (mark == markText(r.Video, r.Recording) || mark == r.Video.String())
 }
 
 // checkPart returns ErrPartLost unless the part's path still leads to it.
