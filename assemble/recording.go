@@ -44,6 +44,9 @@ func (f *File) join(r *blockstore.Receipt) error {
 
 // advance makes the receipt of another version that of the video.
 func (f *File) advance(r *blockstore.Receipt) (*blockstore.Receipt, error) {
+	if err := f.unfinish(*r); err != nil {
+		return nil, err
+	}
 	part, reason, err := f.ownPart(*r)
 	if err != nil {
 		return nil, err
