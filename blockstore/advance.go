@@ -71,10 +71,10 @@ func (s *Store) advanceReceipt(from cid.Cid, to *manifest.Manifest) (err error) 
 func (t txn) advancing(from, to manifest.Digest) (receiptRecord, error) {
 	r, err := t.receipt(from)
 	if err != nil {
-		return r, err
+		return r, fmt.Errorf("receipt of %s: %w", videoCID(from), err)
 	}
 	if ok, err := t.has(digestKey(receiptKey, to)); err != nil || ok {
-		return r, errors.Join(err, fs.ErrExist)
+		return r, errors.Join(err, fmt.Errorf("receipt of %s: %w", videoCID(to), fs.ErrExist))
 	}
 	if ok, err := t.has(digestKey(nodeKey, to)); err != nil || !ok {
 		return r, errors.Join(err, fmt.Errorf("manifest %s: %w", videoCID(to), fs.ErrNotExist))

@@ -66,6 +66,31 @@ func FuzzVideo(f *testing.F) {
 	})
 }
 
+func FuzzReceipt(f *testing.F) {
+	seed, err := encodeRecord(receiptRecord{File: 1, Part: "/p", Final: "/f", Inode: 2, Device: 3, Recording: "r"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(seed)
+	f.Add([]byte{0xa1, 0x06, 0x60})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := decodeReceipt(data)
+		if err != nil {
+			return
+		}
+		if len(r.Recording) > MaxRecording {
+			t.Fatalf("recording of %d bytes", len(r.Recording))
+		}
+		again, err := encodeRecord(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := decodeReceipt(again); err != nil || got != r {
+			t.Fatalf("%+v became %+v, %v", r, got, err)
+		}
+	})
+}
+
 func FuzzJob(f *testing.F) {
 	seed, err := encodeJob(Job{Kind: "k", Video: videoCID(manifest.Digest{1}), State: "s", Spec: []byte{1}, Attempts: 2, NotBefore: time.Unix(1, 2)})
 	if err != nil {
@@ -114,8 +139,7 @@ func FuzzSmallValues(f *testing.F) {
 		if err := parseFormat(data); err == nil && len(data) == 0 {
 			t.Fatal("no format is a format")
 		}
-		var r receiptRecord
-		if err := decodeRecord(data, &r); err == nil && len(data) == 0 {
+		if _, err := decodeReceipt(data); err == nil && len(data) == 0 {
 			t.Fatal("nothing is a receipt")
 		}
 	})

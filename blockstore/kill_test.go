@@ -45,6 +45,7 @@ func TestKilled(t *testing.T) {
 			checkSaid(t, s, dir, said, line)
 		}
 		checkState(t, s, said)
+		checkRecordings(t, s, said)
 		checkJournal(t, s, dir, said)
 		checkLog(t, s)
 		checkWhole(t, s)
@@ -52,6 +53,7 @@ func TestKilled(t *testing.T) {
 			t.Error(err)
 		}
 		checkWhole(t, s)
+		checkRecordings(t, s, said)
 		for _, line := range said {
 			checkSaid(t, s, dir, said, line)
 		}
@@ -82,7 +84,7 @@ func runVictim(t *testing.T, dir string) (said []string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	quota := 1 + rand.IntN(24) // lines after which it dies, within 20 ms
+	quota := 1 + rand.IntN(32) // lines after which it dies, within 20 ms
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		said = append(said, lines.Text())
@@ -112,7 +114,7 @@ func victim(dir string) {
 	for i := 0; ; i++ {
 		name := fmt.Sprint(base, "-", i)
 		victimState(s, base+int64(i))
-		switch i % 3 {
+		switch i % 4 {
 		case 0:
 			victimImport(s, dir, name)
 		case 1:
@@ -125,6 +127,8 @@ func victim(dir string) {
 			say("removed", name, m.CID())
 			_, err = s.GC(context.Background())
 			must(err)
+		case 3:
+			victimRecording(s, dir, name)
 		}
 	}
 }
@@ -217,7 +221,8 @@ func victimFetch(s *blockstore.Store, dir, name string) {
 func checkSaid(t *testing.T, s *blockstore.Store, dir string, said []string, line string) {
 	t.Helper()
 	words := strings.Fields(line)
-	if words[0] == "removing" || words[0] == "finishing" || words[0] == "state" {
+	switch words[0] {
+	case "removing", "finishing", "state", "recording", "version", "writing", "given":
 		return
 	}
 	c, err := manifest.ParseVideoCID(words[2])
@@ -398,6 +403,9 @@ func checkWhole(t *testing.T, s *blockstore.Store) {
 		m, err := s.Manifest(t.Context(), v.CID)
 		if err != nil {
 			t.Fatalf("%s: %v", v.Name, err)
+		}
+		if v.Recording != "" {
+			continue // it is never whole
 		}
 		last := m.Block(m.NumBlocks() - 1)
 		read(t, s, m.Block(0), 31, make([]byte, pieceSize))
