@@ -21,7 +21,7 @@ func (noAllocation) Free(string) (free, total int64, err error) { return 1 << 42
 // name. "before" and "after" are put in front.
 var steps = []string{
 	"mkdir", "create", "mark", "sync", "put receipt", "allocate", "sync dir", "write",
-	"flush", "commit receipt", "rename", "unmark", "finish",
+	"flush", "commit receipt", "rename", "unmark", "finish", "put manifest", "advance receipt", "truncate",
 }
 
 // stepper is a disk and an index that say what they do: at is called before and

@@ -104,6 +104,9 @@ func killChild(dir, order string) error {
 		_, err := assemble.CopyInBy(context.Background(), step, filepath.Join(dir, "v.mp4"), filepath.Join(dir, "new", "folder"))
 		return err
 	}
+	if work == "recording" {
+		return recordingChild(dir, step)
+	}
 	data, err := os.ReadFile(filepath.Join(dir, "v.mp4"))
 	if err != nil {
 		return err

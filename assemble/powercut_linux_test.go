@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vidsync/vidsync/assemble"
+	"github.com/vidsync/vidsync/blockstore"
 	"github.com/vidsync/vidsync/manifest"
 )
 
@@ -100,12 +101,17 @@ func (r *trial) fetch() {
 // attempt fetches until the power is cut, or to the end and cuts it then. The
 // index that counts from then on is a copy made at the moment of the cut.
 func (r *trial) attempt() (finished bool) {
+	return r.attemptTo(func(store *blockstore.Store, cfg assemble.Config, _ func()) error { return r.run(store, cfg) })
+}
+
+// attemptTo does the work until the power is cut, or the work cuts it itself.
+func (r *trial) attemptTo(work func(store *blockstore.Store, cfg assemble.Config, cut func()) error) (finished bool) {
 	store := openIndex(r.t, r.index)
 	d := newPowerDisk(filepath.Join(r.base, "grave"))
 	copied := filepath.Join(r.base, fmt.Sprint("index", r.cuts+1))
 	cut := func() { d.cut(func() { r.check(copyIndex(copied, r.index)) }) }
 	step := &stepper{Disk: d, index: store, at: r.cutter(d, cut)}
-	err := r.run(store, step.config(assemble.Config{ReceiptEvery: 2 * time.Millisecond, ReceiptBytes: 3 << 20}))
+	err := work(store, step.config(assemble.Config{ReceiptEvery: 2 * time.Millisecond, ReceiptBytes: 3 << 20}), cut)
 	if err != nil && !d.isDead() {
 		r.fatalf("attempt without a cut: %v", err)
 	}

@@ -110,6 +110,7 @@ func TestRecordingGrows(t *testing.T) {
 	wantPieces(t, f, refs(1, 0, 32)...)
 	check(t, r.last.putAll(f))
 	path := finish(t, f)
+	wantServed(t, f, r.last)
 	check(t, f.Close())
 	wantFile(t, path, r.last.data)
 	wantRecorded(t, store, path, r.last)
@@ -354,4 +355,38 @@ func TestRecordingGoesOnAfterRename(t *testing.T) {
 			wantFile(t, finish(t, f), r.longer.data)
 		})
 	}
+}
+
+// fullDisk has no room for more while full.
+type fullDisk struct {
+	assemble.SystemDisk
+	full bool
+}
+
+func (d *fullDisk) Allocate(f *os.File, size int64) error {
+	if d.full {
+		return &os.PathError{Op: "fallocate", Path: f.Name(), Err: unix.ENOSPC}
+	}
+	return d.SystemDisk.Allocate(f, size)
+}
+
+// A version that does not fit waits for room, and nothing is lost meanwhile,
+// also if a newer one comes.
+func TestRecordingDoesNotFit(t *testing.T) {
+	t.Parallel()
+	store, v, d := newStore(t), growth(), &fullDisk{}
+	target, cfg := assemble.Target{Dir: t.TempDir(), Name: "cam.mkv"}, assemble.WithDisk(recordingConfig("r1"), d)
+	f := openFile(t, store, v[0], target, cfg)
+	check(t, v[0].put(f, refs(0, 0, 9)...))
+	check(t, f.Close())
+	d.full = true
+	for _, s := range []*sample{v[1], v[1], v[2]} {
+		_, err := assemble.Open(t.Context(), store, s.m, target, cfg)
+		wantErr(t, err, assemble.ErrNoSpace)
+	}
+	d.full = false
+	f = openFile(t, store, v[2], target, cfg)
+	wantPieces(t, f, refs(0, 0, 9)...)
+	check(t, v[2].putAll(f))
+	wantFile(t, finish(t, f), v[2].data)
 }
