@@ -14,6 +14,7 @@ type AddWatchRequest struct {
 	Dir    string        `json:"dir"`            // absolute
 	Glob   []string      `json:"glob,omitempty"` // patterns of file names that count; none: the usual ones of video and audio
 	Settle time.Duration `json:"settle,omitempty" doc:"nanoseconds that a file must be unchanged to be finished; 0: the default"`
+	Live   bool          `json:"live,omitempty" doc:"offer files while they are being recorded"`
 }
 
 // Watch is a watched folder. State is watching, scanning (what is there is being
@@ -29,7 +30,10 @@ type Watch struct {
 	Added   int64         `json:"added"`           // videos, since it is watched
 	Last    *WatchedVideo `json:"last,omitempty"`  // the newest of these
 	Adding  *Progress     `json:"adding,omitempty"`
-	Failed  []Failure     `json:"failed,omitempty"` // files that could not be added; they are tried again
+	Live    bool          `json:"live"` // files are offered while they grow
+	// Recording are the files that are offered while they grow.
+	Recording []Recording `json:"recording,omitempty"`
+	Failed    []Failure   `json:"failed,omitempty"` // files that could not be added; they are tried again
 }
 
 // WatchedVideo is a video that was added because its folder is watched.
@@ -37,6 +41,15 @@ type WatchedVideo struct {
 	CID  string    `json:"cid"`
 	Path string    `json:"path"`
 	Time time.Time `json:"time"`
+}
+
+// Recording is a file that is offered while it is being recorded.
+type Recording struct {
+	ID      string `json:"id"` // the same until it is finished
+	Path    string `json:"path"`
+	CID     string `json:"cid,omitempty"`     // of what is offered now; changes as it grows
+	Size    int64  `json:"size"`              // bytes that are offered
+	Message string `json:"message,omitempty"` // why it does not go on
 }
 
 type watchList struct {

@@ -45,7 +45,6 @@ func TestExitCode(t *testing.T) {
 		{"missing argument", nil, "fetch", 2},
 		{"empty argument", nil, "fetch EMPTY", 2},
 		{"extra argument", nil, "gc x", 2},
-		{"live is not possible", nil, "watch add --live /in", 2},
 		{"bad duration", nil, "fetch --timeout abc ref", 2},
 		{"negative duration", nil, "fetch --timeout -5s ref", 2},
 		{"bad bytes", nil, "cat --offset x ref", 2},

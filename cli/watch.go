@@ -28,7 +28,6 @@ folder. A file that is renamed there keeps its CID and is not read again.`,
 func newWatchAdd(a *app) *cobra.Command {
 	var req api.AddWatchRequest
 	var settle durationFlag
-	var live bool
 	cmd := &cobra.Command{
 		Use:   "add DIR",
 		Short: "watch a folder",
@@ -40,21 +39,23 @@ second, or when it has not changed for the time of --settle. Hidden files, those
 that end in .part, .partial, .tmp, .crdownload, .download or ~, and links are
 passed over.
 
+With --live a file is also offered while it grows, block by block of 32 MiB, once
+the writer has passed them. Who follows this node has it soon after it is finished,
+and a part of it that can be played before. Once it is finished every byte is read
+again, so it does not matter what the recorder has gone back to and rewritten.
+
 Without a daemon the folder is only stored, and watched once one runs.`,
 		Example: `  vidsync watch add /srv/ingest
   vidsync watch add --glob '*.mxf' --glob '*.mov' --settle 1m /mnt/card`,
 		Args: takes(1, 1, "one folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if live {
-				return usagef("--live is not possible in this version: a file is added once it is finished; leave --live out")
-			}
 			req.Dir, req.Settle = args[0], time.Duration(settle)
 			return a.runWatchAdd(cmd.Context(), req)
 		},
 	}
 	cmd.Flags().StringArrayVar(&req.Glob, "glob", nil, "only names that match this `PATTERN`; repeat for more (default: the usual ones of video and audio)")
 	cmd.Flags().Var(&settle, "settle", "how long a file must be unchanged to be finished (default 10s)")
-	cmd.Flags().BoolVar(&live, "live", false, "add files that are still being recorded; not possible yet")
+	cmd.Flags().BoolVar(&req.Live, "live", false, "offer files to followers while they are still being recorded")
 	return cmd
 }
 
@@ -135,6 +136,11 @@ func (a *app) runWatchLs(ctx context.Context) error {
 		return err
 	}
 	for _, w := range watches {
+		for _, r := range w.Recording {
+			if r.Message != "" {
+				a.hint("%s: %s", r.Path, r.Message)
+			}
+		}
 		for _, f := range w.Failed {
 			a.hint("%s: %s", f.Path, f.Error)
 		}
@@ -161,6 +167,9 @@ func watchState(w api.Watch) string {
 	}
 	if w.Message != "" {
 		text += ": " + clean(w.Message)
+	}
+	if len(w.Recording) > 0 {
+		text += fmt.Sprintf(", %d being recorded", len(w.Recording))
 	}
 	if w.Adding != nil {
 		text += fmt.Sprintf(", adding %d%%", percent(w.Adding.Done, w.Adding.Size))

@@ -178,6 +178,8 @@ type adder struct {
 	req   api.AddRequest
 	files []input
 	total int64
+	// recording is the identity of the file while it grew, or "".
+	recording string
 
 	done    atomic.Int64 // bytes of all files
 	current atomic.Int64 // bytes of the file at work
@@ -251,7 +253,7 @@ func (a *adder) index(ctx context.Context, path, relative, name string, origin b
 		}
 	}
 	return a.node.hash(ctx, file, blockstore.File{Path: path, Stamp: stamp, Origin: origin},
-		blockstore.Video{Name: name, RelPath: relative, MediaType: mediaType(name)}, a.progress)
+		blockstore.Video{Name: name, RelPath: relative, MediaType: mediaType(name), Recording: a.recording}, a.progress)
 }
 
 // hash reads a file, whose record has the stamp from before, and commits it

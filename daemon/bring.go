@@ -157,7 +157,7 @@ func (n *Node) bringOnce(ctx context.Context, f *fetch, m *manifest.Manifest) (e
 	if err != nil {
 		return err
 	}
-	file, err := assemble.Open(ctx, n.store, m, target, assemble.Config{Logger: n.log})
+	file, err := assemble.Open(ctx, n.store, m, target, assemble.Config{Logger: n.log, Recording: f.spec.Recording})
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,8 @@ const (
 	videoChanged = "changed" // its file is no longer what was added
 	videoMissing = "missing" // its file is gone
 	videoDamaged = "damaged" // some bytes of its file are wrong, though it looks as it did
+	videoLive    = "live"    // being recorded: what is settled of it
+	videoEnded   = "ended"   // its file was gone before the recording was finished
 )
 
 // resolve turns a reference into a video's CID: a ticket, a CID, or the name
@@ -95,6 +97,10 @@ func (n *Node) fileState(video cid.Cid) (path, state string, err error) {
 		return "", "", err
 	}
 	path, state = "", videoMissing
+	if v := n.recordings.version(video); v != nil && len(files) == 0 {
+		path, _ = v.of.where()
+		return path, videoLive, nil
+	}
 	for _, f := range files {
 		info, err := os.Stat(f.Path)
 		switch {
@@ -120,6 +126,8 @@ func (n *Node) filePath(video cid.Cid) (string, error) {
 		return "", err
 	case state == videoChanged:
 		return "", api.Errorf(api.CodeNotFound, "%s was changed since it was added as %s; add it again, or restore it", path, video)
+	case state == videoLive:
+		return "", api.Errorf(api.CodeUnavailable, "%s is still being recorded; try again once it is finished", path)
 	case state == videoMissing:
 		return "", api.Errorf(api.CodeNotFound, "no file of video %s is here any more (it was %s)", video, path)
 	}
@@ -162,7 +170,9 @@ func (n *Node) Videos(ctx context.Context) ([]api.Video, error) {
 		if err != nil {
 			return nil, err
 		}
-		if arrives, err := n.arrives(job); err != nil {
+		if v, ok := n.listedLive(job); ok {
+			videos = append(videos, v)
+		} else if arrives, err := n.arrives(job); err != nil {
 			return nil, err
 		} else if arrives {
 			videos = append(videos, n.arriving(ctx, job))
@@ -180,7 +190,7 @@ func (n *Node) listed(v blockstore.Video) (api.Video, error) {
 		CID: v.CID.String(), Name: v.Name, Size: v.Size, MediaType: v.MediaType,
 		Added: v.Added, State: state, Path: path,
 	}
-	if state == videoWhole {
+	if state == videoWhole || state == videoLive {
 		out.Have = v.Size
 	}
 	if state == videoDamaged {

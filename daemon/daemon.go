@@ -101,6 +101,7 @@ type Node struct {
 	// Each holds one: there are videos to attest, and transcripts to fetch.
 	attestations, wanted chan struct{}
 	watching             *watching
+	recordings           *recordings
 
 	started time.Time
 
@@ -159,7 +160,8 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if n.transcriber, err = transcribe.New(tc); err != nil {
 		return api.Errorf(api.CodeUsage, "transcription settings: %w", err)
 	}
-	n.lib = newLibrary(n.store, n.damage, n.log)
+	n.recordings = newRecordings(n.store, n.log, n.isPresent)
+	n.lib = newLibrary(n.store, n.recordings, n.damage, n.log)
 	n.jobs = newJobQueue(n.store, n.log)
 	n.follows, n.outbox = newFollowList(n.store), newOutbox()
 	n.attestations, n.wanted = make(chan struct{}, 1), make(chan struct{}, 1)
@@ -236,6 +238,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	var serveErr error
 	if n.cfg.Serve {
 		g.Go(func() error { return n.watching.run(ctx) })
+		g.Go(func() error { return n.recordings.run(ctx) })
 		serveErr = n.serveAPI(ctx, g)
 		g.Go(func() error { return serveErr }) // so that Wait stops the others first
 	}

@@ -31,6 +31,9 @@ type fetchSpec struct {
 	Reading      bool     `json:"reading,omitempty"`  // only as long as somebody reads
 	// Follow is set if the catalogue of a followed peer led to the fetch.
 	Follow *followedEntry `json:"follow,omitempty"`
+	// Recording is set if the video was fetched while it was being recorded: what
+	// came is in a part file that bears this mark.
+	Recording string `json:"recording,omitempty"`
 }
 
 // blend is what several requests for one video, oldest first, ask for together.
@@ -45,7 +48,7 @@ func blend(specs [][]byte) (fetchSpec, error) {
 		}
 		all.Name, all.Output = cmp.Or(all.Name, s.Name), cmp.Or(all.Output, s.Output)
 		all.Ticket = cmp.Or(s.Ticket, all.Ticket)
-		all.Follow = cmp.Or(all.Follow, s.Follow)
+		all.Follow, all.Recording = cmp.Or(all.Follow, s.Follow), cmp.Or(all.Recording, s.Recording)
 		for _, addr := range s.Peers {
 			if !slices.Contains(all.Peers, addr) && len(all.Peers) < maxNamed {
 				all.Peers = append(all.Peers, addr)

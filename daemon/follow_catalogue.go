@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -136,12 +135,12 @@ func (f *follower) take(entries []protocol.Entry, next protocol.Cursor) error {
 			continue
 		}
 		spec := record.specOf(f.peer.String(), e, n.cfg.NoTranscribe)
-		data, err := json.Marshal(spec)
+		more, bytes, err := entryChanges(spec, e)
 		if err != nil {
 			return err
 		}
-		changes = append(changes, blockstore.StoreState(stateEntry, entryKey(spec, e.Video.String()), data))
-		size, wanted = size+len(data), true
+		changes = append(changes, more...)
+		size, wanted = size+bytes, true
 		if len(changes) < maxFollowChanges && size < maxFollowBytes {
 			continue
 		}

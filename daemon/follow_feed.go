@@ -39,6 +39,7 @@ func (n *Node) feedFollows(ctx context.Context, net *network) error {
 		for id := range records {
 			n.logged("queue fetches of a follow", n.feed(ctx, net, id))
 		}
+		n.logged("queue recordings of a follow", n.feedLive(ctx))
 		select {
 		case <-n.follows.fed:
 		case <-n.jobs.ended:
@@ -75,7 +76,7 @@ func (n *Node) feed(ctx context.Context, net *network, id peer.ID) error {
 			err = ctx.Err()
 		}
 		if err == nil {
-			err = s.take(e)
+			err = s.take(ctx, e)
 		}
 		if err == nil && (len(s.changes)+len(s.jobs) >= maxFollowChanges || s.bytes >= maxFollowBytes) {
 			room -= len(s.jobs)
@@ -114,7 +115,7 @@ func (s *feedStep) commit() error {
 
 // take decides what becomes of one entry. One whose video people fetch just now
 // stays until that has ended.
-func (s *feedStep) take(e blockstore.StateRecord) error {
+func (s *feedStep) take(ctx context.Context, e blockstore.StateRecord) error {
 	n := s.node
 	video, err := cid.Decode(path.Base(e.Key))
 	if err != nil {
@@ -124,6 +125,16 @@ func (s *feedStep) take(e blockstore.StateRecord) error {
 	t, follows := n.jobs.queued(id)
 	if t && !follows {
 		return nil
+	}
+	var spec fetchSpec
+	if err := json.Unmarshal(e.Value, &spec); err != nil || spec.Follow == nil {
+		return errors.Join(fmt.Errorf("entry %q", e.Key), err)
+	}
+	if spec.Recording != "" {
+		if busy, _ := n.jobs.queued(liveJobID(spec)); busy {
+			return nil // it is about to end
+		}
+		s.changes = append(s.changes, blockstore.ForgetJob(liveJobID(spec)))
 	}
 	s.bytes += len(e.Value)
 	s.changes = append(s.changes, blockstore.ForgetState(stateEntry, e.Key))
@@ -135,7 +146,7 @@ func (s *feedStep) take(e blockstore.StateRecord) error {
 		return err
 	}
 	if here {
-		return s.acknowledge(e, video)
+		return s.acknowledge(ctx, spec, video)
 	}
 	now := time.Now().UTC()
 	s.jobs = append(s.jobs, blockstore.Job{
@@ -146,10 +157,11 @@ func (s *feedStep) take(e blockstore.StateRecord) error {
 
 // acknowledge lets the peer know of a video that was here before, once it is
 // certain that it is.
-func (s *feedStep) acknowledge(e blockstore.StateRecord, video cid.Cid) error {
-	var spec fetchSpec
-	if err := json.Unmarshal(e.Value, &spec); err != nil || spec.Follow == nil {
-		return errors.Join(fmt.Errorf("entry %q", e.Key), err)
+func (s *feedStep) acknowledge(ctx context.Context, spec fetchSpec, video cid.Cid) error {
+	if spec.Recording != "" {
+		if err := s.node.dropLive(ctx, spec); err != nil {
+			return err
+		}
 	}
 	changes, err := s.node.acknowledgement(video, spec.Follow.Peer)
 	s.changes = append(s.changes, changes...)

@@ -65,7 +65,8 @@ func (r followRecord) store(id peer.ID) (blockstore.Change, error) {
 // wants tells whether an entry is to be fetched. A pattern without a slash is
 // for the file's name, another one for the whole path; case does not count.
 func (r followRecord) wants(e protocol.Entry) bool {
-	if e.Removed || e.State != "" && e.State != videoWhole {
+	unfinished := e.State == videoLive || e.State == videoEnded
+	if e.Removed || unfinished && e.Recording == "" || !unfinished && e.State != "" && e.State != videoWhole {
 		return false
 	}
 	rel := e.RelPath
@@ -100,6 +101,7 @@ type followList struct {
 	store   *blockstore.Store
 	changed chan struct{} // holds one: peers have come or gone
 	fed     chan struct{} // holds one: there are entries whose jobs are not stored
+	moved   broadcast     // a catalogue has been followed further
 
 	mu      sync.Mutex        // held while a record is read and written
 	trouble map[peer.ID]error // why a catalogue is not followed now
@@ -184,18 +186,21 @@ func (l *followList) remove(id peer.ID) error {
 // The caller holds mu.
 func (l *followList) dropEntries(id peer.ID) error {
 	var changes []blockstore.Change
-	for s, err := range l.store.States(stateEntry, id.String()+"/") {
-		if err != nil {
-			return err
+	for _, kind := range []string{stateEntry, stateLive} {
+		for s, err := range l.store.States(kind, id.String()+"/") {
+			if err != nil {
+				return err
+			}
+			if changes = append(changes, blockstore.ForgetState(kind, s.Key)); len(changes) < maxFollowChanges {
+				continue
+			}
+			if err := l.store.Apply(changes...); err != nil {
+				return err
+			}
+			changes = nil
 		}
-		if changes = append(changes, blockstore.ForgetState(stateEntry, s.Key)); len(changes) < maxFollowChanges {
-			continue
-		}
-		if err := l.store.Apply(changes...); err != nil {
-			return err
-		}
-		changes = nil
 	}
+	defer l.moved.tell()
 	return l.store.Apply(changes...)
 }
 
@@ -219,6 +224,7 @@ func (l *followList) advance(id peer.ID, made time.Time, next protocol.Cursor, c
 	if err != nil {
 		return err
 	}
+	defer l.moved.tell()
 	return l.store.Apply(append(changes, cursor)...)
 }
 

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"strings"
 	"time"
 
 	"github.com/vidsync/vidsync/blockstore"
@@ -59,7 +60,8 @@ func (q *jobQueue) hurryFollows(peer string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for id, t := range q.tasks {
-		if t.follows() && t.follow.Peer == peer && q.running[id] == nil {
+		follows := t.follows() && t.follow.Peer == peer || strings.HasPrefix(id, kindLive+"/"+peer+"/")
+		if follows && q.running[id] == nil {
 			t.job.NotBefore = time.Time{}
 		}
 	}

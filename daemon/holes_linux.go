@@ -17,3 +17,13 @@ func holes(f *os.File) func(offset, n int64) bool {
 		return err == nil && data >= offset+n
 	}
 }
+
+// writtenEnd is where the bytes that were ever written end, as far as they go on
+// from an offset without a hole: a recorder may take room for the whole file first.
+func writtenEnd(f *os.File, from, size int64) int64 {
+	hole, err := unix.Seek(int(f.Fd()), from, unix.SEEK_HOLE)
+	if err != nil {
+		return size // the file system cannot tell
+	}
+	return min(hole, size)
+}

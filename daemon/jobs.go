@@ -19,6 +19,7 @@ import (
 const (
 	kindFetch      = "fetch"
 	kindTranscribe = "transcribe"
+	kindLive       = "live" // a recording that a followed peer has not finished
 
 	stateQueued  = "queued"
 	stateRunning = "running"
@@ -372,6 +373,9 @@ func (n *Node) runJobs(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for range fetchesAtOnce {
 		g.Go(func() error { return n.jobs.work(ctx, kindFetch, n.runFetch) })
+	}
+	for range liveAtOnce {
+		g.Go(func() error { return n.jobs.work(ctx, kindLive, n.runLive) })
 	}
 	for range transcriptionsAtOnce {
 		g.Go(func() error { return n.jobs.work(ctx, kindTranscribe, n.runTranscription) })

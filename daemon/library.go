@@ -27,14 +27,16 @@ type library struct {
 	damage *damageList
 	checks *diskChecks
 	log    *slog.Logger
+	// recordings are served, too.
+	recordings *recordings
 
 	mu        sync.Mutex
 	active    map[cid.Cid]*fetch
 	manifests map[cid.Cid]*manifest.Manifest
 }
 
-func newLibrary(store *blockstore.Store, damage *damageList, log *slog.Logger) *library {
-	return &library{store: store, damage: damage, checks: newDiskChecks(), log: log, active: map[cid.Cid]*fetch{}, manifests: map[cid.Cid]*manifest.Manifest{}}
+func newLibrary(store *blockstore.Store, recordings *recordings, damage *damageList, log *slog.Logger) *library {
+	return &library{store: store, recordings: recordings, damage: damage, checks: newDiskChecks(), log: log, active: map[cid.Cid]*fetch{}, manifests: map[cid.Cid]*manifest.Manifest{}}
 }
 
 // begin makes a fetch's verified pieces servable, until end.
@@ -94,6 +96,9 @@ func (l *library) forget(video cid.Cid) {
 // Only videos that are offered have any: what an abandoned fetch left has not
 // even a name.
 func (l *library) ManifestNode(_ context.Context, video cid.Cid, path []int) ([]byte, error) {
+	if v := l.recordings.version(video); v != nil {
+		return v.node(path)
+	}
 	if l.fetching(video) == nil {
 		if _, err := l.store.Video(video); err != nil {
 			return nil, err
@@ -113,8 +118,12 @@ func (l *library) ManifestNode(_ context.Context, video cid.Cid, path []int) ([]
 }
 
 // Holdings says which pieces of a video can be had here. The channel is closed
-// at the next change; it is nil for a video that is not being fetched.
+// at the next change; it is nil for a video that does not change.
 func (l *library) Holdings(video cid.Cid) (*manifest.Holdings, <-chan struct{}, error) {
+	if v := l.recordings.version(video); v != nil {
+		have, changed := v.holdings()
+		return have, changed, nil
+	}
 	if f := l.fetching(video); f != nil {
 		have, changed := f.file.Load().Holdings()
 		return have, changed, nil
@@ -143,6 +152,9 @@ func (l *library) Name(video cid.Cid) string {
 
 // Piece reads one piece and its proof, for a peer that checks both.
 func (l *library) Piece(ctx context.Context, video cid.Cid, block, piece int, buf, proof []byte) ([]byte, []byte, error) {
+	if v := l.recordings.version(video); v != nil {
+		return v.piece(ctx, block, piece, buf, proof)
+	}
 	m, err := l.manifest(ctx, video)
 	if err != nil {
 		return nil, nil, err

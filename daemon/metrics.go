@@ -62,7 +62,7 @@ func send(out chan<- prometheus.Metric, kind prometheus.ValueType, name, help st
 
 func collectJobs(out chan<- prometheus.Metric, jobs []api.Job) {
 	count := map[[2]string]int{}
-	for _, kind := range []string{kindFetch, kindTranscribe} {
+	for _, kind := range []string{kindFetch, kindTranscribe, kindLive} {
 		for _, state := range []string{stateQueued, stateRunning, stateWaiting} {
 			count[[2]string{kind, state}] = 0
 		}

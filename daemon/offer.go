@@ -9,8 +9,9 @@ import (
 	"github.com/vidsync/vidsync/protocol"
 )
 
-// offer is the part of the catalogue that trusted peers may follow: the videos
-// that are whole, and what was removed. It implements protocol.Catalogue.
+// offer is the catalogue that trusted peers may follow: the videos that are whole,
+// those that are being recorded, and what was removed. It implements
+// protocol.Catalogue.
 type offer struct{ store *blockstore.Store }
 
 // Log names the catalogue's log.
@@ -26,9 +27,6 @@ func (o offer) Entries(ctx context.Context, after uint64, limit int) ([]protocol
 		}
 		if err != nil {
 			return nil, nil, err
-		}
-		if !e.Removed && e.Video.State != videoWhole {
-			continue
 		}
 		entries = append(entries, offered(e))
 		if len(entries) == limit {

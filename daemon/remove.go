@@ -21,6 +21,10 @@ func (n *Node) Remove(ctx context.Context, req api.RemoveRequest) (api.Freed, er
 		return api.Freed{}, err
 	}
 	freed := api.Freed{CID: video.String(), Files: []string{}, Kept: []string{}}
+	if v := n.recordings.version(video); v != nil {
+		path, _ := v.of.where()
+		return freed, api.Errorf(api.CodeUnavailable, "%s is being recorded; remove it once it is finished", path)
+	}
 	known, err := n.known(video)
 	if err != nil {
 		return freed, err

@@ -18,6 +18,8 @@ import (
 func (f *watchedFolder) handle(ctx context.Context, e watch.Event) error {
 	var err error
 	switch e.Kind {
+	case watch.Growing:
+		err = f.growing(e)
 	case watch.Finished:
 		err = f.finished(ctx, e)
 	case watch.Moved:
@@ -74,13 +76,21 @@ func (f *watchedFolder) finished(ctx context.Context, e watch.Event) error {
 	if err != nil {
 		return err
 	}
+	recording, err := f.settleRecording(ctx, e)
+	if err != nil {
+		return err
+	}
 	now := f.beginAdding(e)
 	defer f.endAdding()
+	now.adder.recording = recording
 	v, err := now.adder.index(ctx, e.Path, filepath.ToSlash(e.RelPath), filepath.Base(e.Path), blockstore.Added)
 	if err != nil {
 		return err
 	}
 	again, err := f.storeAdded(e.Path, old, v)
+	if err == nil {
+		err = f.node.recordings.finished(e.Path, v)
+	}
 	if err != nil {
 		return err
 	}
@@ -139,6 +149,9 @@ func (f *watchedFolder) storeAdded(path string, old blockstore.File, v blockstor
 // movedTo has everything that is known of a file follow it to another path. What
 // `vidsync rm` forgot stays forgotten.
 func (f *watchedFolder) movedTo(e watch.Event) error {
+	if grows, err := f.node.recordings.rename(e.From, e.Path, e.RelPath); grows || err != nil {
+		return err
+	}
 	stamp := blockstore.Stamp(e.Identity)
 	now := newWatchedFile(e.Path, stamp)
 	rec, known, err := f.onRecord(e.From)
@@ -169,6 +182,9 @@ func (f *watchedFolder) movedTo(e watch.Event) error {
 
 // gone forgets a file that nothing else knows. All others may come back.
 func (f *watchedFolder) gone(e watch.Event) error {
+	if err := f.node.recordings.lost(e.Path); err != nil {
+		return err
+	}
 	rec, known, err := f.onRecord(e.Path)
 	if err != nil {
 		return err

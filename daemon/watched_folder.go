@@ -94,13 +94,13 @@ func (f *watchedFolder) begin(cancel context.CancelFunc) (*watch.Folder, bool) {
 		return nil, false
 	}
 	log := f.node.log
-	folder, err := watch.New(watch.Config{Dir: f.dir, Glob: f.record.Glob, Settle: f.record.Settle, Logger: log}, f)
+	folder, err := watch.New(watch.Config{Dir: f.dir, Glob: f.record.Glob, Settle: f.record.Settle, Live: f.record.Live, Logger: log}, f)
 	if err != nil {
 		f.broken = err.Error()
 		log.Error("folder is not watched", "dir", f.dir, "error", err)
 		return nil, false
 	}
-	log.Info("watching folder", "dir", f.dir, "glob", f.record.Glob, "settle", f.settle())
+	log.Info("watching folder", "dir", f.dir, "glob", f.record.Glob, "settle", f.settle(), "live", f.record.Live)
 	f.folder, f.cancel = folder, cancel
 	return folder, true
 }
@@ -207,7 +207,7 @@ func (f *watchedFolder) listed(running bool) api.Watch {
 	f.mu.Lock()
 	out := api.Watch{
 		Dir: f.dir, Glob: append([]string{}, f.record.Glob...), Settle: f.settle().Seconds(),
-		Added: f.record.Added, Last: f.record.Last,
+		Added: f.record.Added, Last: f.record.Last, Live: f.record.Live, Recording: f.node.recordings.listedIn(f.dir),
 	}
 	out.State, out.Message = f.state(running)
 	if out.State == watchUnavailable {

@@ -58,6 +58,7 @@ type watching struct {
 type watchRecord struct {
 	Glob   []string          `json:"glob,omitempty"`
 	Settle time.Duration     `json:"settle_ns,omitempty"`
+	Live   bool              `json:"live,omitempty"`
 	Added  int64             `json:"added,omitempty"`
 	Last   *api.WatchedVideo `json:"last,omitempty"`
 }
@@ -209,7 +210,7 @@ func (n *Node) AddWatch(_ context.Context, req api.AddWatchRequest) (api.Watch, 
 	if err := checkWatch(req); err != nil {
 		return api.Watch{}, err
 	}
-	f, err := n.watching.add(filepath.Clean(req.Dir), watchRecord{Glob: req.Glob, Settle: req.Settle})
+	f, err := n.watching.add(filepath.Clean(req.Dir), watchRecord{Glob: req.Glob, Settle: req.Settle, Live: req.Live})
 	if err != nil {
 		return api.Watch{}, err
 	}

@@ -1,0 +1,87 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/vidsync/vidsync/api"
+	"github.com/vidsync/vidsync/watch"
+)
+
+// growing offers a file that is being recorded. One whose name cannot be told to
+// others waits until it is finished, which says so.
+func (f *watchedFolder) growing(e watch.Event) error {
+	if !utf8.ValidString(e.Path) {
+		return nil
+	}
+	return f.node.recordings.begin(e.Path, filepath.ToSlash(e.RelPath), e.Identity)
+}
+
+// settleRecording offers what was still missing of a recording that is finished,
+// so that followers have it while the whole is checked, and returns its identity;
+// empty if the file was no recording.
+func (f *watchedFolder) settleRecording(ctx context.Context, e watch.Event) (id string, err error) {
+	l := f.node.recordings
+	if e.From != "" {
+		if _, err := l.rename(e.From, e.Path, filepath.ToSlash(e.RelPath)); err != nil {
+			return "", err
+		}
+	}
+	rec, err := l.record(e.Path)
+	if known, err := found(rec, err); err != nil || !known {
+		return "", err
+	}
+	r := l.stop(e.Path)
+	if r == nil || rec.Next == "" {
+		return rec.ID, nil
+	}
+	if err := r.complete(ctx); err != nil {
+		return "", err
+	}
+	return rec.ID, l.publish(r)
+}
+
+// listedIn are the recordings in a folder for the user.
+func (l *recordings) listedIn(dir string) []api.Recording {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []api.Recording
+	for path, r := range l.active {
+		if isBelow(path, dir) {
+			out = append(out, r.listed())
+		}
+	}
+	slices.SortFunc(out, func(a, b api.Recording) int { return cmp.Compare(a.Path, b.Path) })
+	return out
+}
+
+func (r *recording) listed() api.Recording {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := api.Recording{ID: r.id, Path: r.path}
+	if v := r.newest(); v != nil {
+		out.CID, out.Size = v.video.String(), v.size
+	}
+	if r.trouble != nil {
+		out.Message = strings.TrimSpace(r.trouble.Error())
+	}
+	return out
+}
+
+// isPresent tells whether a file that is not there is gone for good, as far as
+// can be known: its folder is there and was looked through, or is watched no more.
+func (n *Node) isPresent(path string) bool {
+	folders, _ := n.watching.all()
+	for dir, f := range folders {
+		if isBelow(path, dir) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			return f.away == "" && f.folder != nil && f.folder.Scanned()
+		}
+	}
+	return true
+}
