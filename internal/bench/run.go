@@ -37,6 +37,8 @@ var cases = []benchCase{
 	{"resume", "vidsync: fetcher killed at 90 %, until it transfers again", runResume},
 	{"start", "vidsync: start of a daemon with 100,000 blocks in its index", runStart},
 	{"sparse", "vidsync: add of a sparse file of 2 TiB", runSparse},
+	{"drop", "vidsync: a file dropped into a watched folder, at a follower on loopback", runDrop},
+	{"live", "vidsync: a recording of 16 MiB/s, fetched by a follower while it grows", runLive},
 	{"four", "vidsync: 4 sources of 100 Mbit/s", runFour},
 	{"unequal", "vidsync: sources of 100, 50, 10 and 1 Mbit/s", runUnequal},
 	{"killed", "vidsync: one of two sources of 100 Mbit/s killed half-way", runKilled},
