@@ -201,6 +201,8 @@ type Revoked struct {
 // InviteRequest asks for an invite.
 type InviteRequest struct {
 	Expires time.Duration `json:"expires,omitempty" doc:"nanoseconds from now; 0: the default"`
+	Follow  bool          `json:"follow,omitempty" doc:"follow the node that joins"`
+	Into    string        `json:"into,omitempty" doc:"absolute path of the folder for its videos; empty: the default"`
 }
 
 // Invite is a pasteable secret that makes two nodes trust each other, once.

@@ -17,21 +17,40 @@ const maxInviteLine = 8 << 10
 
 func newInvite(a *app) *cobra.Command {
 	var expires durationFlag
+	var req api.InviteRequest
 	cmd := &cobra.Command{
 		Use:   "invite",
 		Short: "let another node join this one",
 		Long: `Makes an invite: one line to give to the owner of another node. When 'vidsync join'
 gets it there, the two nodes trust each other: each may read the other's catalogue
 and fetch its videos. An invite is good for one node, and for one day unless said
-otherwise. Whoever has the line can use it, so send it like a password.`,
+otherwise. Whoever has the line can use it, so send it like a password.
+
+With --follow every video of the node that joins is fetched, as 'vidsync follow'
+does, into the folder of --into if there is one.`,
 		Example: `  vidsync invite
+  vidsync invite --follow
   vidsync invite --expires 1h -q | ssh stage2 vidsync join -`,
 		Args: takes(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.runInvite(cmd.Context(), api.InviteRequest{Expires: time.Duration(expires)})
+			req.Expires = time.Duration(expires)
+			if req.Into == "" {
+				return a.runInvite(cmd.Context(), req)
+			}
+			if !req.Follow {
+				return usagef("--into is for what is followed; give --follow, too")
+			}
+			dirs, err := absolute([]string{req.Into})
+			if err != nil {
+				return err
+			}
+			req.Into = dirs[0]
+			return a.runInvite(cmd.Context(), req)
 		},
 	}
 	cmd.Flags().Var(&expires, "expires", "how long the invite is good for, as 90m or 7d")
+	cmd.Flags().BoolVar(&req.Follow, "follow", false, "fetch every video of the node that joins, now and from now on")
+	cmd.Flags().StringVar(&req.Into, "into", "", "put them into this `DIR` (default: a folder of the node's name in the videos folder)")
 	return cmd
 }
 

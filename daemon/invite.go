@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -103,6 +104,9 @@ type openInvite struct {
 	// UsedBy has redeemed it. That peer may try again, in case it missed the
 	// answer; nobody else may.
 	UsedBy string `json:"used_by,omitempty"`
+	// Follow has whoever redeems it followed, into that folder if there is one.
+	Follow bool   `json:"follow,omitempty"`
+	Into   string `json:"into,omitempty"`
 }
 
 // inviteList is the invites that have not expired, in a file of its own.
@@ -128,21 +132,22 @@ func openInviteList(path string) (*inviteList, error) {
 	return l, nil
 }
 
-// add remembers a secret until it expires.
-func (l *inviteList) add(secret []byte, expires, now time.Time) error {
+// add remembers an invite, and the hash of its secret, until it expires.
+func (l *inviteList) add(secret []byte, open openInvite, now time.Time) error {
 	hash := sha256.Sum256(secret)
+	open.Hash = hash[:]
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	kept := slices.DeleteFunc(slices.Clone(l.invites), func(i openInvite) bool { return now.After(i.Expires) })
 	if len(kept) >= maxInvites {
 		return api.Errorf(api.CodeUnavailable, "%d invites are open already; wait until one is used or expires", maxInvites)
 	}
-	return l.save(append(kept, openInvite{Hash: hash[:], Expires: expires}))
+	return l.save(append(kept, open))
 }
 
-// redeem marks the invite with that secret as used by a peer. Who fails learns
-// nothing of why.
-func (l *inviteList) redeem(secret []byte, by peer.ID, now time.Time) error {
+// redeem marks the invite with that secret as used by a peer, and returns it. Who
+// fails learns nothing of why.
+func (l *inviteList) redeem(secret []byte, by peer.ID, now time.Time) (openInvite, error) {
 	hash := sha256.Sum256(secret)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -154,15 +159,15 @@ func (l *inviteList) redeem(secret []byte, by peer.ID, now time.Time) error {
 	}
 	switch {
 	case at < 0 || now.After(l.invites[at].Expires):
-		return errors.New("no such invite")
+		return openInvite{}, errors.New("no such invite")
 	case l.invites[at].UsedBy == by.String():
-		return nil
+		return l.invites[at], nil
 	case l.invites[at].UsedBy != "":
-		return errors.New("invite was used by another peer")
+		return openInvite{}, errors.New("invite was used by another peer")
 	}
 	used := slices.Clone(l.invites)
 	used[at].UsedBy = by.String()
-	return l.save(used)
+	return used[at], l.save(used)
 }
 
 // save writes the list and, once it is on disk, takes it over. The caller
@@ -188,6 +193,9 @@ func (n *Node) Invite(ctx context.Context, req api.InviteRequest) (api.Invite, e
 	if expires < 0 || expires > maxInviteExpiry {
 		return api.Invite{}, api.Errorf(api.CodeUsage, "an invite expires after up to %v, not after %v", maxInviteExpiry, expires)
 	}
+	if req.Into != "" && !filepath.IsAbs(req.Into) {
+		return api.Invite{}, api.Errorf(api.CodeUsage, "folder %q is not an absolute path", req.Into)
+	}
 	net, err := n.network(ctx)
 	if err != nil {
 		return api.Invite{}, err
@@ -203,7 +211,7 @@ func (n *Node) Invite(ctx context.Context, req api.InviteRequest) (api.Invite, e
 	if err != nil {
 		return api.Invite{}, err
 	}
-	if err := n.invites.add(secret, i.expires, now); err != nil {
+	if err := n.invites.add(secret, openInvite{Expires: i.expires, Follow: req.Follow, Into: req.Into}, now); err != nil {
 		return api.Invite{}, err
 	}
 	return api.Invite{Invite: text, PeerID: n.self.String(), Expires: i.expires}, nil
@@ -272,11 +280,17 @@ func (n *Node) welcome(info peer.AddrInfo, name string) (api.Peer, error) {
 // Redeem makes a peer that knows the secret of an invite a trusted one. It
 // implements protocol.Pairing.
 func (n *Node) Redeem(from peer.ID, secret []byte, name string, addrs []ma.Multiaddr) (ownName string, err error) {
-	if err := n.invites.redeem(bytes.Clone(secret), from, time.Now()); err != nil {
+	open, err := n.invites.redeem(bytes.Clone(secret), from, time.Now())
+	if err != nil {
 		return "", err
 	}
 	if _, err := n.welcome(peer.AddrInfo{ID: from, Addrs: addrs}, name); err != nil {
 		return "", err
+	}
+	if open.Follow {
+		if _, err := n.Follow(context.Background(), api.FollowRequest{Peer: from.String(), Into: open.Into}); err != nil {
+			return "", err // the peer may try again
+		}
 	}
 	return n.ownName(), nil
 }

@@ -20,7 +20,7 @@ func TestInviteList(t *testing.T) {
 	}
 	now := time.Now()
 	secret, other := []byte("0123456789abcdef"), []byte("fedcba9876543210")
-	if err := list().add(secret, now.Add(time.Hour), now); err != nil {
+	if err := list().add(secret, openInvite{Expires: now.Add(time.Hour), Follow: true, Into: "/in"}, now); err != nil {
 		t.Fatal(err)
 	}
 	for _, step := range []struct {
@@ -37,8 +37,8 @@ func TestInviteList(t *testing.T) {
 		{"another peer", secret, "b", now, false},
 	} {
 		// The list is read anew each time: what counts is on disk.
-		if err := list().redeem(step.secret, step.by, step.at); (err == nil) != step.ok {
-			t.Errorf("%s: %v", step.what, err)
+		if open, err := list().redeem(step.secret, step.by, step.at); (err == nil) != step.ok || step.ok && open.Into != "/in" {
+			t.Errorf("%s: %+v, %v", step.what, open, err)
 		}
 	}
 }
@@ -50,14 +50,14 @@ func TestInvitesAreBounded(t *testing.T) {
 	}
 	now := time.Now()
 	for i := range maxInvites {
-		if err := l.add([]byte{byte(i)}, now.Add(time.Hour), now); err != nil {
+		if err := l.add([]byte{byte(i)}, openInvite{Expires: now.Add(time.Hour)}, now); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if l.add([]byte("one more"), now.Add(time.Hour), now) == nil {
+	if l.add([]byte("one more"), openInvite{Expires: now.Add(time.Hour)}, now) == nil {
 		t.Error("more invites than the limit are open")
 	}
-	if err := l.add([]byte("later"), now.Add(5*time.Hour), now.Add(2*time.Hour)); err != nil {
+	if err := l.add([]byte("later"), openInvite{Expires: now.Add(5 * time.Hour)}, now.Add(2*time.Hour)); err != nil {
 		t.Errorf("expired invites do not make room: %v", err)
 	}
 }
