@@ -309,6 +309,20 @@ type Status struct {
 	Limits      Limits    `json:"limits"`
 	Resources   Resources `json:"resources"`
 	Jobs        []Job     `json:"jobs"` // not ended
+	Hooks       []Hook    `json:"hooks,omitempty"`
+}
+
+// Hook is one receiver of events. State is idle, waiting (there are events that
+// it has not been told) or failing (the last attempt failed).
+type Hook struct {
+	Kind      string `json:"kind"`   // webhook or command
+	Target    string `json:"target"` // the server, or the program
+	State     string `json:"state"`
+	Pending   int    `json:"pending"`           // events that it has not been told
+	Delivered int64  `json:"delivered"`         // since the node started
+	Failures  int64  `json:"failures"`          // attempts, since then
+	Lost      int64  `json:"lost"`              // events given up, refused or without room, since then
+	Message   string `json:"message,omitempty"` // of the last attempt, if it failed
 }
 
 // Resources is how much of its bounded things a node uses.

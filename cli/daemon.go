@@ -19,8 +19,8 @@ func newDaemon(a *app) *cobra.Command {
 other vidsync commands on this machine. Logs go to standard error. When 'vidsync
 status' answers, the node is ready; systemd is told so too.
 
-SIGHUP makes it read its configuration again: limits and peers change at once, the
-log names what needs a restart. SIGINT or SIGTERM ends it in order, with exit code 0; a second one at once. A home
+SIGHUP makes it read its configuration again: limits, peers and hooks change at once,
+the log names what needs a restart. SIGINT or SIGTERM ends it in order, with exit code 0; a second one at once. A home
 that another process uses gives exit code 11.`,
 		Example: `  vidsync daemon
   vidsync daemon --listen /ip4/0.0.0.0/tcp/4101 --no-mdns

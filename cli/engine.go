@@ -59,11 +59,22 @@ func daemonConfig(cfg nodeConfig) daemon.Config {
 		Logger:       cfg.log,
 		Limit:        daemon.LimitConfig{Up: s.text("limit.up"), Down: s.text("limit.down"), Schedule: s.text("limit.schedule")},
 	}
+	c.Hooks = hooks(s)
 	tellTranscriber(&c, s)
 	if !s.isDefault("listen") {
 		c.Listen = s.list("listen") // else the daemon's own choice
 	}
 	return c
+}
+
+// hooks are the settings of hooks.
+func hooks(s settings) daemon.HookConfig {
+	timeout, _ := time.ParseDuration(s.text("hooks.command-timeout")) // it was checked; empty means the default
+	return daemon.HookConfig{
+		URL: s.text("hooks.url"), SecretFile: s.text("hooks.secret-file"),
+		Command: s.list("hooks.command"), CommandTimeout: timeout,
+		Events: s.list("hooks.events"), Safe: s.count("hooks.safe"),
+	}
 }
 
 // tellTranscriber takes over the settings of transcription.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/vidsync/vidsync/daemon"
 )
 
 // kind is what a setting's value is. Values are held as string (plain, secret),
@@ -51,6 +53,12 @@ var schema = []setting{
 	{key: "limit.up", kind: plain, check: checkRate, live: true, usage: "bytes of pieces sent a second, such as 10M; empty: no limit"},
 	{key: "limit.down", kind: plain, check: checkRate, live: true, usage: "bytes of pieces received a second"},
 	{key: "limit.schedule", kind: plain, check: checkSchedule, live: true, usage: "rates by the time of day, such as 08:00,2M 19:00,off"},
+	{key: "hooks.url", kind: plain, check: daemon.CheckHookURL, live: true, usage: "webhook: where events are posted; empty: none"},
+	{key: "hooks.secret-file", kind: plain, live: true, usage: "file with the secret that signs those posts"},
+	{key: "hooks.command", kind: words, live: true, usage: "program, and its arguments, that is run for each event"},
+	{key: "hooks.command-timeout", kind: plain, check: daemon.CheckHookTimeout, live: true, usage: "after which a run is ended, from 1s to 24h"},
+	{key: "hooks.events", kind: list, live: true, usage: "which ones, of added, arrived, transcript, safe and failed"},
+	{key: "hooks.safe", kind: count, live: true, usage: "how many trusted peers must hold a video that is safe"},
 	// VIDSYNC_NAME is the variable of 'add --name' and 'peer add --name'.
 	{key: "log-level", kind: plain, flag: "log-level", allowed: []string{"debug", "info", "warn", "error"}, usage: "least level to log"},
 	{key: "log-format", kind: plain, flag: "log-format", allowed: []string{"text", "json"}, usage: "how to log"},

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/vidsync/vidsync/daemon"
 )
 
 // value is the effective value of a setting and where it comes from: "flag
@@ -125,15 +127,18 @@ func readable(path string) bool {
 
 func (a *app) defaults(p paths) map[string]any {
 	return map[string]any{
-		"listen":            a.nodes.defaultListen(),
-		"mdns":              true,
-		"port-map":          true,
-		"videos":            p.Videos,
-		"scrub":             "weekly",
-		"log-level":         "info",
-		"log-format":        "text",
-		"transcribe.auto":   true,
-		"transcribe.engine": "auto",
+		"listen":                a.nodes.defaultListen(),
+		"mdns":                  true,
+		"port-map":              true,
+		"videos":                p.Videos,
+		"scrub":                 "weekly",
+		"hooks.events":          daemon.DefaultHookEvents(),
+		"hooks.safe":            1,
+		"hooks.command-timeout": "10m",
+		"log-level":             "info",
+		"log-format":            "text",
+		"transcribe.auto":       true,
+		"transcribe.engine":     "auto",
 	}
 }
 

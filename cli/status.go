@@ -23,7 +23,7 @@ func newStatus(a *app) *cobra.Command {
 		Use:   "status",
 		Short: "show this node at a glance",
 		Long: `Shows the node: who it is, what it has, whom it is connected with, what goes in and
-out, and the jobs that have not ended. --watch shows it again every second; it
+out, hooks and what waits for them, and the jobs that have not ended. --watch shows it again every second; it
 needs a running daemon.`,
 		Example: `  vidsync status
   vidsync status --watch`,
@@ -105,7 +105,19 @@ func statusText(s api.Status) string {
 	l.add("memory", memoryLine(s))
 	l.add("in use", joinNonEmpty(inUse("connections", s.Resources.Connections), inUse("streams", s.Resources.Streams), inUse("files", s.Resources.OpenFiles)))
 	l.add("disk free", size(s.DiskFree))
+	for _, h := range s.Hooks {
+		l.add(h.Kind, hookLine(h))
+	}
 	return l.String()
+}
+
+// hookLine is how a hook fares.
+func hookLine(h api.Hook) string {
+	text := fmt.Sprintf("%s, %s: %d events wait, %d taken", clean(h.Target), h.State, h.Pending, h.Delivered)
+	if h.Lost > 0 {
+		text += fmt.Sprintf(", %d lost", h.Lost)
+	}
+	return joinNonEmpty(text, clean(h.Message))
 }
 
 // memoryLine is the memory that the node holds, and the parts that have limits.

@@ -252,8 +252,10 @@ func (a *adder) index(ctx context.Context, path, relative, name string, origin b
 			return v, nil
 		}
 	}
-	return a.node.hash(ctx, file, blockstore.File{Path: path, Stamp: stamp, Origin: origin},
-		blockstore.Video{Name: name, RelPath: relative, MediaType: mediaType(name), Recording: a.recording}, a.progress)
+	return a.node.tellingAdded(path, func() (blockstore.Video, error) {
+		return a.node.hash(ctx, file, blockstore.File{Path: path, Stamp: stamp, Origin: origin},
+			blockstore.Video{Name: name, RelPath: relative, MediaType: mediaType(name), Recording: a.recording}, a.progress)
+	})
 }
 
 // hash reads a file, whose record has the stamp from before, and commits it

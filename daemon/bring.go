@@ -185,6 +185,9 @@ func (n *Node) bringOnce(ctx context.Context, f *fetch, m *manifest.Manifest) (e
 	if err := n.attest(f, m); err != nil { // first: a transcript is announced of videos that have a receipt
 		return err
 	}
+	if err := n.tellArrived(f, path); err != nil { // before its transcript can be ready
+		return err
+	}
 	if job != nil {
 		n.jobs.enqueue(*job)
 	}

@@ -71,6 +71,7 @@ type Config struct {
 	NoTranscribe bool
 	Transcribe   transcribe.Config
 	Limit        LimitConfig  // unless `vidsync limit` says otherwise
+	Hooks        HookConfig   // who is told of events
 	Logger       *slog.Logger // nil: silent
 	// Ready, if set, is called once the node listens and its API answers.
 	Ready func()
@@ -98,6 +99,7 @@ type Node struct {
 	metrics     *prometheus.Registry // of the node and its libp2p
 	follows     *followList
 	outbox      *outbox
+	hooks       *hookQueue
 	// Each holds one: there are videos to attest, and transcripts to fetch.
 	attestations, wanted chan struct{}
 	watching             *watching
@@ -163,6 +165,9 @@ func (n *Node) open(ctx context.Context) (err error) {
 	n.recordings = newRecordings(n.store, n.log, n.isPresent)
 	n.lib = newLibrary(n.store, n.recordings, n.damage, n.log)
 	n.jobs = newJobQueue(n.store, n.log)
+	if err := n.openHooks(); err != nil {
+		return err
+	}
 	n.follows, n.outbox = newFollowList(n.store), newOutbox()
 	n.attestations, n.wanted = make(chan struct{}, 1), make(chan struct{}, 1)
 	n.watching, err = openWatching(n)
@@ -237,6 +242,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	n.goFollow(ctx, g, net)
 	var serveErr error
 	if n.cfg.Serve {
+		g.Go(func() error { return n.hooks.run(ctx) })
 		g.Go(func() error { return n.watching.run(ctx) })
 		g.Go(func() error { return n.recordings.run(ctx) })
 		serveErr = n.serveAPI(ctx, g)

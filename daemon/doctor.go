@@ -40,6 +40,7 @@ func (n *Node) Doctor(ctx context.Context) ([]api.Check, error) {
 	checks = append(checks, n.checkPeers())
 	checks = append(checks, n.checkDisk()...)
 	checks = append(checks, n.checkVideos(ctx), n.checkScrub())
+	checks = append(checks, n.checkHooks()...)
 	checks = append(checks, checkClock(), checkOpenFiles(), checkUDPBuffers())
 	return append(checks, n.checkEngines(ctx)...), nil
 }

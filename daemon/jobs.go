@@ -68,6 +68,8 @@ type jobQueue struct {
 	running map[string]context.CancelCauseFunc
 	changed chan struct{} // closed, and made anew, when there may be work
 	ended   chan struct{} // holds one: an attempt has ended
+
+	conclude func(*task, blockstore.Job) error // stores a job that is done or failed; nil: as any other
 }
 
 func newJobQueue(store *blockstore.Store, log *slog.Logger) *jobQueue {
@@ -323,6 +325,9 @@ func (q *jobQueue) settle(jobCtx context.Context, t *task, job blockstore.Job, a
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	store := q.put
+	if q.conclude != nil && (job.State == stateDone || job.State == stateFailed) {
+		store = func(job blockstore.Job) error { return q.conclude(t, job) }
+	}
 	if errors.Is(context.Cause(jobCtx), errGivenUp) {
 		store = func(job blockstore.Job) error { return q.store.RemoveJob(job.ID) }
 		again, err = false, errGivenUp

@@ -54,6 +54,7 @@ func (c nodeCollector) Collect(out chan<- prometheus.Metric) {
 	send(out, prometheus.CounterValue, "sent_bytes_total", "Bytes sent to peers.", float64(status.BytesOut))
 	collectJobs(out, status.Jobs)
 	collectResources(out, status.Resources)
+	collectHooks(out, status.Hooks)
 }
 
 func send(out chan<- prometheus.Metric, kind prometheus.ValueType, name, help string, value float64) {

@@ -7,11 +7,15 @@ import (
 )
 
 // Reload brings those settings of cfg into force that can change while a node
-// runs: Limit and Peers. Others are passed over. If it gives an error the old
+// runs: Limit, Peers and Hooks. Others are passed over. If it gives an error the old
 // ones stay in force. It may be called any time, from any goroutine.
 func (n *Node) Reload(cfg Config) error {
 	return n.whileReloading(func() error {
 		static, err := parseStatic(cfg.Peers)
+		if err != nil {
+			return err
+		}
+		hooks, err := cfg.Hooks.parse(n.cfg.Version, n.cfg.Serve)
 		if err != nil {
 			return err
 		}
@@ -21,7 +25,7 @@ func (n *Node) Reload(cfg Config) error {
 		if net := n.onlineNow(); net != nil {
 			net.setStatic(static)
 		}
-		return nil
+		return n.hooks.configure(hooks)
 	})
 }
 

@@ -20,7 +20,7 @@ func (n *Node) Status(ctx context.Context) (api.Status, error) {
 	s := api.Status{
 		PeerID: n.self.String(), Version: n.cfg.Version, Daemon: n.cfg.Serve,
 		Started: n.started.UTC(), Addrs: []string{}, Jobs: []api.Job{}, MemoryBytes: residentMemory(),
-		Limits: n.limits.listed(time.Now()), Resources: n.resources(),
+		Limits: n.limits.listed(time.Now()), Resources: n.resources(), Hooks: n.hooks.listed(),
 	}
 	for v, err := range n.store.Videos() {
 		if err != nil {

@@ -45,7 +45,7 @@ func (n *Node) takeReceipt(from peer.ID, r protocol.SignedReceipt) error {
 	if err != nil {
 		return err
 	}
-	if err := n.store.PutState(stateReceipt, receiptKey(r.Video, from), data); err != nil {
+	if err := n.storeReceipt(v, from, data); err != nil {
 		return toldLater(err)
 	}
 	n.log.Info("a peer holds a video", "peer", from, "video", r.Video)

@@ -221,7 +221,7 @@ func (n *Node) adopt(video cid.Cid, path string, sidecars []protocol.Sidecar) er
 		}
 		job.State = stateDone
 		n.log.Info("transcript came from a peer", "video", video, "path", path)
-		return n.store.PutJob(job)
+		return n.hooks.record(n.transcriptEvent(video, found), blockstore.StoreJob(job))
 	}
 	return fmt.Errorf("%w: it has no JSON file", errAdopt)
 }

@@ -24,8 +24,9 @@ var mayImport = map[string][]string{
 	"assemble":         {"manifest", "blockstore"},
 	"transcribe":       {},
 	"watch":            {},
+	"hook":             {},
 	"api":              {},
-	"daemon":           {"manifest", "blockstore", "protocol", "exchange", "assemble", "transcribe", "watch", "api"},
+	"daemon":           {"manifest", "blockstore", "protocol", "exchange", "assemble", "transcribe", "watch", "hook", "api"},
 	"cli":              {"api", "daemon"},
 	"cmd/vidsync":      {"cli"},
 	"packaging/docgen": {"cli"},
@@ -46,7 +47,7 @@ var mayUse = map[string][]string{
 	"github.com/danielgtaylor/":   {"api"},
 	"github.com/prometheus/":      {"daemon"},
 	"github.com/spf13/":           {"cli"},
-	"os/exec":                     {"transcribe", "internal/bench", "internal/rig"},
+	"os/exec":                     {"transcribe", "hook", "internal/bench", "internal/rig"},
 }
 
 func TestImports(t *testing.T) {
