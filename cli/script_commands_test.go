@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds every wait of a script.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // scriptCommands are what the scripts may say besides testscript's own words.
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){

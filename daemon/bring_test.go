@@ -58,7 +58,7 @@ func TestReadAfterTheFetch(t *testing.T) {
 	n := testNode(t)
 	over := newTask(testJobOf(testVideo(t, 1)))
 	close(over.done)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	r := reader{node: n, m: testVideo(t, 1), task: over, buf: make([]byte, manifest.PieceSize)}
 	if _, _, err := r.piece(ctx, 0); api.CodeOf(err) != api.CodeNotFound {

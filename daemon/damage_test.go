@@ -131,7 +131,7 @@ func TestBadPieceIsFoundOnTheDisk(t *testing.T) {
 	if _, err := b.RemovePeer(t.Context(), a.self.String()); err != nil { // lifts the ban
 		t.Fatal(err)
 	}
-	if _, err := fetch(2 * time.Second); api.CodeOf(err) != api.CodeUnavailable {
+	if _, err := fetch(10 * time.Second); api.CodeOf(err) != api.CodeUnavailable {
 		t.Fatalf("with one piece kept back: %v", err)
 	}
 	if _, banned := b.bans.of(a.self, time.Now()); banned {

@@ -17,7 +17,7 @@ import (
 )
 
 // patience bounds the waits of these tests.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 func serving(cfg *daemon.Config) { cfg.Serve = true }
 

@@ -222,11 +222,11 @@ func TestHostileTableOfProviders(t *testing.T) {
 		return err
 	})
 	fetchAll(func(i int) {
-		lie, patience := lies[i], 3*time.Second
+		lie, timeout := lies[i], 3*time.Second
 		if lie.code == api.CodeCorrupt {
-			patience = 15 * time.Second // it ends by itself
+			timeout = patience // it ends by itself
 		}
-		_, err := victim(i).Fetch(t.Context(), api.FetchRequest{Ref: lie.twist.m.CID().String(), Peers: addrs[i : i+1], Timeout: patience}, nil)
+		_, err := victim(i).Fetch(t.Context(), api.FetchRequest{Ref: lie.twist.m.CID().String(), Peers: addrs[i : i+1], Timeout: timeout}, nil)
 		named := err != nil && strings.Contains(err.Error(), addrs[i][len(addrs[i])-20:])
 		if api.CodeOf(err) != lie.code || lie.code == api.CodeCorrupt && !named {
 			t.Errorf("%s: error %v, want code %d and who it was", lie.name, err, lie.code)
@@ -251,7 +251,7 @@ func TestHostileTableOfProviders(t *testing.T) {
 	}
 	fetchAll(func(i int) {
 		lie := lies[i]
-		res, err := victim(i).Fetch(t.Context(), api.FetchRequest{Ref: lie.twist.m.CID().String(), Peers: []string{addrs[i], a.addr(t)}, Timeout: 15 * time.Second}, nil)
+		res, err := victim(i).Fetch(t.Context(), api.FetchRequest{Ref: lie.twist.m.CID().String(), Peers: []string{addrs[i], a.addr(t)}, Timeout: patience}, nil)
 		if err != nil {
 			t.Errorf("%s, with an honest one: %v", lie.name, err)
 			return
@@ -363,7 +363,7 @@ func TestHostileTableOfNames(t *testing.T) {
 		w := &twisted{honest: smallVideo(t, seed), name: name}
 		addr := startLibrary(t, w)
 		t.Run(want, func(t *testing.T) {
-			res, err := b.Fetch(t.Context(), api.FetchRequest{Ref: w.m.CID().String(), Peers: []string{addr}, Timeout: 15 * time.Second}, nil)
+			res, err := b.Fetch(t.Context(), api.FetchRequest{Ref: w.m.CID().String(), Peers: []string{addr}, Timeout: patience}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -36,7 +36,7 @@ func newServiceManager(t *testing.T) *serviceManager {
 // next is the next message, as its lines.
 func (s *serviceManager) next(t *testing.T) []string {
 	t.Helper()
-	if err := s.conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := s.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 4096)

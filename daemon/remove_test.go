@@ -89,11 +89,15 @@ func interrupted(t *testing.T, a, b *testNode, name string, seed uint64) (added 
 	path, data := randomFile(t, name, oddSize, seed)
 	added = a.add(t, path)
 	flip(t, path, 0) // so that a has nothing to give
-	_, err := b.Fetch(t.Context(), api.FetchRequest{Ref: added.CID, Peers: []string{a.addr(t)}, Timeout: shortWait}, nil)
-	wantCode(t, err, api.CodeUnavailable)
 	part = filepath.Join(b.home, "videos", name+".part")
-	if _, err := os.Stat(part); err != nil {
-		t.Fatal(err)
+	for wait := shortWait; ; wait *= 2 { // it may be too short on a busy machine
+		_, err := b.Fetch(t.Context(), api.FetchRequest{Ref: added.CID, Peers: []string{a.addr(t)}, Timeout: wait}, nil)
+		wantCode(t, err, api.CodeUnavailable)
+		if _, err := os.Stat(part); err == nil {
+			break
+		} else if wait > patience {
+			t.Fatal(err)
+		}
 	}
 	if err := os.WriteFile(path, data, 0o644); err != nil {
 		t.Fatal(err)

@@ -84,6 +84,9 @@ func TestRevokeEndsTransfers(t *testing.T) {
 		fetched <- err
 	}()
 	for f := (*fetch)(nil); ; time.Sleep(10 * time.Millisecond) {
+		if len(fetched) > 0 {
+			t.Fatalf("before it was revoked: %v", <-fetched)
+		}
 		if f = b.lib.fetching(m.CID()); f == nil {
 			continue
 		}

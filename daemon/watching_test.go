@@ -49,7 +49,7 @@ func (l *logText) count(part string) int {
 func comesTrue(t *testing.T, ask func() (amiss string)) {
 	t.Helper()
 	amiss := ""
-	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if amiss = ask(); amiss == "" {
 			return
 		}
@@ -218,9 +218,12 @@ func TestWatchedFileIsRenamed(t *testing.T) {
 		}
 		a = to
 	}
-	if v := catalogue(t, n, before.CID); v.Name != "d.mp4" || v.RelPath != "d.mp4" {
-		t.Errorf("catalogue has %+v", v)
-	}
+	comesTrue(t, func() string { // a moment after the file is known
+		if v := catalogue(t, n, before.CID); v.Name != "d.mp4" || v.RelPath != "d.mp4" {
+			return fmt.Sprintf("catalogue has %+v", v)
+		}
+		return ""
+	})
 	if n := log.count("msg=added"); n != 1 {
 		t.Fatalf("%d files were hashed, want the other alone", n)
 	}

@@ -56,7 +56,7 @@ func TestPermissionThatEnds(t *testing.T) {
 	v := smallVideo(t)
 	onEachTransport(t, func(t *testing.T, transport string) {
 		server, client := newHosts(t, transport)
-		end := time.Now().Add(500 * time.Millisecond)
+		end := time.Now().Add(2 * time.Second)
 		lib := newLibrary(v)
 		serve(t, server, protocol.ServerConfig{Library: lib, Authorizer: &gate{until: end}})
 		s := openRaw(t, client, server.ID(), protocol.PiecesID)
@@ -123,7 +123,7 @@ func TestReauthorizeMovesTheEnd(t *testing.T) {
 	s, _ := start(t, server, protocol.ServerConfig{Library: newLibrary(v), Authorizer: g})
 	r := run(t, client, server.ID(), v.manifest, protocol.ClientConfig{})
 	eventually(t, "all streams are open", func() bool { return g.calls() == 3 })
-	soon := time.Now().Add(500 * time.Millisecond)
+	soon := time.Now().Add(2 * time.Second)
 	g.set(func() { g.until = soon })
 	s.Reauthorize()
 	g.set(func() { g.until = time.Time{} })

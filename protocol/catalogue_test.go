@@ -135,7 +135,7 @@ func follow(t testing.TB, h host.Host, p peer.ID, from protocol.Cursor, cfg prot
 	f.wait = func() error {
 		select {
 		case <-f.ended:
-		case <-time.After(15 * time.Second):
+		case <-time.After(longWait):
 			t.Error("following did not end")
 			cancel()
 			<-f.ended

@@ -27,7 +27,7 @@ func handle(t *testing.T, h host.Host, id corep2p.ID, play script) {
 	t.Helper()
 	h.SetStreamHandler(id, func(s network.Stream) {
 		defer s.Reset()
-		_ = s.SetDeadline(time.Now().Add(15 * time.Second))
+		_ = s.SetDeadline(time.Now().Add(longWait))
 		in := bufio.NewReader(s)
 		var open wire.Open
 		if err := protodelim.UnmarshalFrom(in, &open); err != nil {
@@ -74,7 +74,7 @@ const hostileTimeout = 200 * time.Millisecond
 // patience is a client's timeout where another error must come first.
 func patience(breaks bool) time.Duration {
 	if breaks {
-		return 10 * time.Second
+		return longWait
 	}
 	return hostileTimeout
 }
@@ -236,8 +236,8 @@ func TestFloodOfChanges(t *testing.T) {
 	start := time.Now()
 	r := run(t, client, server.ID(), v.manifest, protocol.ClientConfig{})
 	eventually(t, "some changes", func() bool { return r.updates() >= 8 })
-	most := 10 + int(time.Since(start)/(50*time.Millisecond))
-	if n := r.updates(); n > most {
+	n := r.updates()
+	if most := 10 + int(time.Since(start)/(50*time.Millisecond)); n > most {
 		t.Errorf("%d updates, want at most %d", n, most)
 	}
 }

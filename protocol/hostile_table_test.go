@@ -177,10 +177,10 @@ func dripRequests(t *testing.T, b *besieged) {
 				if _, err := s.Write([]byte{c}); err != nil {
 					break
 				}
-				if time.Since(start) > 10*besiegedTimeout {
+				if time.Since(start) > 20*besiegedTimeout {
 					t.Errorf("%s: the server is still patient", id)
 				}
-				time.Sleep(besiegedTimeout / 10)
+				time.Sleep(besiegedTimeout / 4) // all of the shortest takes long
 			}
 			wantReset(t, string(id), s, network.StreamNoError)
 		})
@@ -239,7 +239,7 @@ func floodOfStreams(t *testing.T, b *besieged) {
 		}
 	}
 	for _, s := range streams {
-		_ = s.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = s.SetReadDeadline(time.Now().Add(longWait))
 		_, err := io.Copy(io.Discard, s)
 		if reset, ok := errors.AsType[*network.StreamError](err); !ok || !reset.Remote {
 			t.Errorf("a stream ended with %v", err)
@@ -274,9 +274,14 @@ func churnOfStreams(t *testing.T, b *besieged) {
 	})
 }
 
-// floodOfGets asks for pieces that do not exist, and takes no answers.
+// floodOfGets asks for pieces that do not exist, and takes no answers. An
+// answer is 7 bytes, and the server gets no timeout before they have filled the
+// client's window, which is 256 KiB at a stock host.
 func floodOfGets(t *testing.T, b *besieged) {
-	s := b.open(t, protocol.PiecesID)
+	attacker := stockHost(t)
+	connect(t, attacker, b.server)
+	s := openRaw(t, attacker, b.server.ID(), protocol.PiecesID)
+	_ = s.SetDeadline(time.Now().Add(5 * longWait)) // 40,000 answers
 	openedPieces(t, s, b.video)
 	for id := uint64(1); ; id += 1000 {
 		var flood []proto.Message
@@ -378,7 +383,7 @@ func floodOfSecrets(t *testing.T, b *besieged) {
 		}
 		wg.Go(func() {
 			defer s.Reset()
-			_ = s.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = s.SetDeadline(time.Now().Add(longWait))
 			_, _ = s.Write(encode(t, &wire.PairRequest{Secret: bytes.Repeat([]byte{byte(i)}, 16)}))
 			_, _ = io.Copy(io.Discard, s)
 		})

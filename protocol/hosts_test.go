@@ -20,6 +20,10 @@ import (
 	"github.com/vidsync/vidsync/protocol"
 )
 
+// longWait is how long a test waits for what should come at once: the machine
+// may be busy with other things.
+const longWait = 2 * time.Minute
+
 // transports are the ways in which two hosts of a test are connected.
 var transports = map[string][]libp2p.Option{
 	"tcp": {
@@ -155,7 +159,7 @@ func run(t testing.TB, h host.Host, p peer.ID, m *manifest.Manifest, cfg protoco
 	r.wait = func() error {
 		select {
 		case <-ended:
-		case <-time.After(15 * time.Second):
+		case <-time.After(longWait):
 			t.Error("run did not end")
 			cancel()
 			<-ended
@@ -170,7 +174,7 @@ func run(t testing.TB, h host.Host, p peer.ID, m *manifest.Manifest, cfg protoco
 // eventually waits for something that happens in another goroutine.
 func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(longWait); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		if done() {
 			return
 		}
@@ -186,7 +190,7 @@ func openRaw(t testing.TB, h host.Host, p peer.ID, id corep2p.ID) network.Stream
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Reset() })
-	if err := s.SetDeadline(time.Now().Add(15 * time.Second)); err != nil {
+	if err := s.SetDeadline(time.Now().Add(longWait)); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -69,7 +69,7 @@ func TestUpIsPaced(t *testing.T) {
 	v := smallVideo(t)
 	server, client := newHosts(t, "tcp")
 	up := newTap()
-	const timeout = 100 * time.Millisecond
+	const timeout = 2 * time.Second
 	serve(t, server, protocol.ServerConfig{Library: newLibrary(v), Up: up, Timeout: timeout, StandstillAfter: timeout})
 	s := openRaw(t, client, server.ID(), protocol.PiecesID)
 	in := openedPieces(t, s, v)
@@ -90,14 +90,14 @@ func TestUpIsPaced(t *testing.T) {
 		}
 	})
 	t.Cleanup(func() { _ = s.Reset() })
-	time.Sleep(5 * timeout)
+	time.Sleep(timeout + timeout/2)
 	if n := len(read); n > 0 {
 		t.Errorf("%d bytes came before any was allowed", n)
 	}
 	const header = 400 // is longer than a header with its proof
 	up.allow(200_000)
 	eventually(t, "as many pass as may", func() bool { return up.total() > 100_000 })
-	time.Sleep(5 * timeout)
+	time.Sleep(timeout + timeout/2)
 	if n, most := len(read), up.total()+header; n > most {
 		t.Errorf("%d bytes came, at most %d were allowed", n, most)
 	}
@@ -141,7 +141,7 @@ func TestDownIsPaced(t *testing.T) {
 	server, client := newHosts(t, "tcp")
 	serve(t, server, protocol.ServerConfig{Library: newLibrary(v)})
 	down := newTap()
-	const timeout = 100 * time.Millisecond
+	const timeout = 2 * time.Second
 	r := run(t, client, server.ID(), v.manifest, protocol.ClientConfig{Down: down, Timeout: timeout, DataStreams: 1})
 	ctx, cancel := context.WithCancel(t.Context())
 	down.allow(500_000)
@@ -149,7 +149,7 @@ func TestDownIsPaced(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() { given <- checkPiece(ctx, r.Remote, v, 0, 1) })
 	eventually(t, "as many pass as may", func() bool { return down.total() > 200_000 })
-	time.Sleep(5 * timeout)
+	time.Sleep(timeout + timeout/2)
 	if len(given) > 0 {
 		t.Errorf("the piece came after %d bytes: %v", down.total(), <-given)
 	}

@@ -54,8 +54,12 @@ func TestRelayedStreams(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			stop := serve(t, server, protocol.ServerConfig{Library: newLibrary(v), AllowRelayed: test.serverAllows})
 			defer stop()
+			timeout := longWait
+			if !test.clientAllows {
+				timeout = 2 * time.Second // it waits for a direct connection
+			}
 			r := protocol.NewRemote(client, server.ID(), v.manifest.CID(), []byte(capability),
-				protocol.ClientConfig{AllowRelayed: test.clientAllows, Timeout: 2 * time.Second})
+				protocol.ClientConfig{AllowRelayed: test.clientAllows, Timeout: timeout})
 			if _, err := r.Manifest(t.Context()); (err == nil) != test.want {
 				t.Errorf("got %v", err)
 			}

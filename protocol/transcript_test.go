@@ -219,14 +219,15 @@ func TestTranscriptClientThatDoesNotRead(t *testing.T) {
 	server, client := newHosts(t, "tcp")
 	video := otherVideo(t)
 	long := []protocol.Sidecar{sidecar("srt", 15<<20), sidecar("vtt", 15<<20), sidecar("txt", 15<<20), sidecar("json", 15<<20)}
+	d := drawer{sidecars: map[cid.Cid][]protocol.Sidecar{video: long}, entered: make(chan struct{}, 1)}
 	serve(t, server, protocol.ServerConfig{
-		Transcripts: drawer{sidecars: map[cid.Cid][]protocol.Sidecar{video: long}}, Timeout: time.Second,
+		Transcripts: d, Timeout: time.Second,
 	})
 	s := openRaw(t, client, server.ID(), protocol.TranscriptID)
 	if _, err := s.Write(encode(t, &wire.Open{Video: video.Bytes(), Capability: []byte(capability)})); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the stream to begin", func() bool { return transcriptStreams(server) == 1 })
+	<-d.entered
 	eventually(t, "the stream to end", func() bool { return transcriptStreams(server) == 0 })
 	_, err := io.Copy(io.Discard, s)
 	if reset, ok := errors.AsType[*network.StreamError](err); !ok || !reset.Remote {

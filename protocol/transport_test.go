@@ -91,7 +91,7 @@ func TestWindowGrowsWithoutStandstill(t *testing.T) {
 		}
 		buf := make([]byte, step)
 		for left := total; left > 0; {
-			_ = s.SetReadDeadline(time.Now().Add(10 * time.Second)) // a standstill lasts for ever
+			_ = s.SetReadDeadline(time.Now().Add(longWait)) // a standstill lasts for ever
 			n, err := io.ReadFull(s, buf[:min(step, left)])
 			if left -= n; err != nil {
 				t.Fatalf("steps of %d, %d bytes left: %v", step, left, err)

@@ -119,9 +119,9 @@ func TestHostilePeers(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			server, client := newHosts(t, "tcp")
 			cfg, _, inbox, _ := everything(t, trust(client))
-			cfg.Timeout = 10 * time.Second
+			cfg.Timeout = longWait
 			if test.code == timeout {
-				cfg.Timeout = 300 * time.Millisecond
+				cfg.Timeout = time.Second
 			}
 			serve(t, server, cfg)
 			_, err := answerTo(t, client, server.ID(), test.id, test.send)

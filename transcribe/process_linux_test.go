@@ -21,7 +21,7 @@ func TestProgramYields(t *testing.T) {
 	script := `while [ "$(ps -o ni= -p $$ | tr -d ' ')" != 19 ]; do sleep 0.02; done
 until [ "$(cat /proc/$$/oom_score_adj)" = 800 ]; do sleep 0.02; done
 test "$(ps -o pgid= -p $$ | tr -d ' ')" = $$ && echo own group`
-	err := program{name: "sh", args: []string{"-c", script}, limit: 10 * time.Second, stdout: out}.run(t.Context())
+	err := program{name: "sh", args: []string{"-c", script}, limit: 2 * time.Minute, stdout: out}.run(t.Context())
 	if err != nil || strings.TrimSpace(out.String()) != "own group" {
 		t.Errorf("%q, %v", out, err)
 	}
