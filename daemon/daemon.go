@@ -101,6 +101,7 @@ type Node struct {
 	// Each holds one: there are videos to attest, and transcripts to fetch.
 	attestations, wanted chan struct{}
 	watching             *watching
+	removals             *removals
 
 	started time.Time
 
@@ -163,8 +164,11 @@ func (n *Node) open(ctx context.Context) (err error) {
 	n.jobs = newJobQueue(n.store, n.log)
 	n.follows, n.outbox = newFollowList(n.store), newOutbox()
 	n.attestations, n.wanted = make(chan struct{}, 1), make(chan struct{}, 1)
-	n.watching, err = openWatching(n)
-	return err
+	n.removals = newRemovals(n)
+	if n.watching, err = openWatching(n); err != nil {
+		return err
+	}
+	return n.recoverRemovals()
 }
 
 func lockHome(path string) (*flock.Flock, error) {
@@ -236,6 +240,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	var serveErr error
 	if n.cfg.Serve {
 		g.Go(func() error { return n.watching.run(ctx) })
+		g.Go(func() error { return n.removals.run(ctx, net) })
 		serveErr = n.serveAPI(ctx, g)
 		g.Go(func() error { return serveErr }) // so that Wait stops the others first
 	}

@@ -31,10 +31,11 @@ type library struct {
 	mu        sync.Mutex
 	active    map[cid.Cid]*fetch
 	manifests map[cid.Cid]*manifest.Manifest
+	withdrawn map[cid.Cid]chan struct{} // see withdrawn.go
 }
 
 func newLibrary(store *blockstore.Store, damage *damageList, log *slog.Logger) *library {
-	return &library{store: store, damage: damage, checks: newDiskChecks(), log: log, active: map[cid.Cid]*fetch{}, manifests: map[cid.Cid]*manifest.Manifest{}}
+	return &library{store: store, damage: damage, checks: newDiskChecks(), log: log, active: map[cid.Cid]*fetch{}, manifests: map[cid.Cid]*manifest.Manifest{}, withdrawn: map[cid.Cid]chan struct{}{}}
 }
 
 // begin makes a fetch's verified pieces servable, until end.
@@ -113,15 +114,20 @@ func (l *library) ManifestNode(_ context.Context, video cid.Cid, path []int) ([]
 }
 
 // Holdings says which pieces of a video can be had here. The channel is closed
-// at the next change; it is nil for a video that is not being fetched.
+// at the next change; it is nil for a video that is neither being fetched nor
+// withdrawn.
 func (l *library) Holdings(video cid.Cid) (*manifest.Holdings, <-chan struct{}, error) {
-	if f := l.fetching(video); f != nil {
+	changed, withdrawn := l.isWithdrawn(video)
+	if f := l.fetching(video); f != nil && !withdrawn {
 		have, changed := f.file.Load().Holdings()
 		return have, changed, nil
 	}
 	m, err := l.manifest(context.Background(), video)
 	if err != nil {
 		return nil, nil, err
+	}
+	if withdrawn {
+		return manifest.NewHoldings(m.Size()), changed, nil
 	}
 	have, err := l.store.Holdings(m)
 	if err == nil {
