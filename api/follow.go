@@ -32,6 +32,7 @@ type Receipts struct {
 	Size     int64     `json:"size"`
 	Safe     int       `json:"safe"` // other peers that hold it: trusted, with a valid receipt
 	Receipts []Receipt `json:"receipts"`
+	Removed  *Removal  `json:"removed,omitempty"` // the file here was deleted, as others hold it
 }
 
 // Receipt is one peer's signed statement. Its fields from Video to Signature are

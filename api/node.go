@@ -265,6 +265,7 @@ type Video struct {
 	Path       string    `json:"path,omitempty"`
 	Transcript string    `json:"transcript,omitempty"` // state of its transcription
 	Damage     []Damage  `json:"damage,omitempty"`     // what is known to be wrong
+	Removed    *Removal  `json:"removed,omitempty"`    // if State is removed
 }
 
 // Info is one video in detail.
@@ -281,6 +282,7 @@ type Info struct {
 	Files       []string  `json:"files"`       // every file here that holds it
 	Transcripts []string  `json:"transcripts"` // its sidecar files
 	Damage      []Damage  `json:"damage,omitempty"`
+	Removed     *Removal  `json:"removed,omitempty"` // if State is removed
 }
 
 // Block is one block of a video.

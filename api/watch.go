@@ -9,12 +9,22 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// AddWatchRequest names a folder to watch.
+// AddWatchRequest names a folder to watch. For one that is watched already it
+// changes what is given, and at least one thing must be.
 type AddWatchRequest struct {
 	Dir    string        `json:"dir"`            // absolute
 	Glob   []string      `json:"glob,omitempty"` // patterns of file names that count; none: the usual ones of video and audio
 	Settle time.Duration `json:"settle,omitempty" doc:"nanoseconds that a file must be unchanged to be finished; 0: the default"`
-	Live   bool          `json:"live,omitempty" doc:"offer files while they are being recorded"`
+	// Live offers files while they are being recorded. nil changes nothing, and is
+	// off for a new folder.
+	Live *bool `json:"live,omitempty" doc:"offer files while they are being recorded"`
+	// RemoveAfter has files that were added because the folder is watched deleted
+	// once so many other peers hold them, as they have signed and say just then.
+	// 0 ends that; nil changes nothing, and is off for a new folder.
+	RemoveAfter *int `json:"remove_after,omitempty" doc:"delete a file once so many other peers hold it; 0: never"`
+	// RemoveHolders are the only peers that count, by name or ID. Empty: what was
+	// said before, or every trusted peer.
+	RemoveHolders []string `json:"remove_holders,omitempty" doc:"names or IDs of the only peers that count"`
 }
 
 // Watch is a watched folder. State is watching, scanning (what is there is being
@@ -33,7 +43,13 @@ type Watch struct {
 	Live    bool          `json:"live"` // files are offered while they grow
 	// Recording are the files that are offered while they grow.
 	Recording []Recording `json:"recording,omitempty"`
-	Failed    []Failure   `json:"failed,omitempty"` // files that could not be added; they are tried again
+	Failed    []Failure   `json:"failed,omitempty"` // files that could not be added or removed; they are tried again
+	// RemoveAfter is how many other peers must hold a file before it is deleted
+	// here; 0: it never is. RemoveHolders are the only ones that count, if any.
+	RemoveAfter   int             `json:"remove_after"`
+	RemoveHolders []RemovalHolder `json:"remove_holders,omitempty"`
+	Removed       int64           `json:"removed"` // files, since it is watched
+	LastRemoved   *Removal        `json:"last_removed,omitempty"`
 }
 
 // WatchedVideo is a video that was added because its folder is watched.

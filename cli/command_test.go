@@ -140,6 +140,8 @@ func TestRequest(t *testing.T) {
 		{args: "limit --schedule=", want: api.LimitRequest{Schedule: new("")}},
 		{args: "watch add --glob *.mxf --glob *.mov --settle 1m in", want: api.AddWatchRequest{Dir: at("in"), Glob: []string{"*.mxf", "*.mov"}, Settle: time.Minute}},
 		{args: "watch add /in", env: []string{"VIDSYNC_GLOB=*.mxf,*.mov"}, want: api.AddWatchRequest{Dir: "/in", Glob: []string{"*.mxf", "*.mov"}}},
+		{args: "watch add --remove-after 2 --remove-holder a --remove-holder b in", want: api.AddWatchRequest{Dir: at("in"), RemoveAfter: new(2), RemoveHolders: []string{"a", "b"}}},
+		{args: "watch add --remove-after 0 in", want: api.AddWatchRequest{Dir: at("in"), RemoveAfter: new(0)}},
 		{args: "watch rm in", want: at("in")},
 		{args: "verify --repair a b", want: api.VerifyRequest{Refs: []string{"a", "b"}, Repair: true}},
 		{args: "rm --files ref", want: api.RemoveRequest{Ref: "ref", Files: true}},

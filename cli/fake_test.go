@@ -246,7 +246,8 @@ func (f *fakeNode) Watches(context.Context) ([]api.Watch, error) {
 
 func (f *fakeNode) watch() api.Watch {
 	return api.Watch{Dir: "/srv/ingest", Settle: 10, State: "watching", Added: 12,
-		Last:   &api.WatchedVideo{CID: cidA, Path: "/srv/ingest/talk.mp4", Time: day},
+		Last:        &api.WatchedVideo{CID: cidA, Path: "/srv/ingest/talk.mp4", Time: day},
+		RemoveAfter: 1, RemoveHolders: removal.Holders[:1], Removed: 11, LastRemoved: removal,
 		Adding: &api.Progress{Phase: "hashing", Name: "/srv/ingest/b.mp4", Done: 1e9, Size: 4e9}}
 }
 
@@ -259,3 +260,6 @@ func (f *fakeNode) RemoveWatch(_ context.Context, dir string) (api.Watch, error)
 	f.request = dir
 	return f.watch(), f.err
 }
+
+var removal = &api.Removal{CID: cidA, Path: "/srv/ingest/old.mp4", Size: 4e9, Time: day,
+	Holders: []api.RemovalHolder{{PeerID: "12D3KooWAAAAAAstage2", Name: "stage2"}}}

@@ -61,6 +61,9 @@ func infoText(v api.Info) string {
 	for _, d := range v.Damage {
 		l.add("damaged", fmt.Sprintf("%s, bytes %s: %s", d.Path, byteRange(d), d.Reason))
 	}
+	if v.Removed != nil {
+		l.add("file", whyRemoved(v.Removed)+"; bring it back with: vidsync fetch "+v.CID)
+	}
 	for _, f := range v.Transcripts {
 		l.add("transcript", f)
 	}

@@ -15,7 +15,8 @@ func newLs(a *app) *cobra.Command {
 		Short: "list the videos of this node",
 		Long: `Lists the catalogue: every video that this node offers or is fetching. STATE is
 whole, partial, changed (its file is no longer what was added), missing (its file
-is gone) or damaged (wrong bytes were found in its file; they are not served).`,
+is gone), damaged (wrong bytes were found in its file; they are not served) or
+removed (its file was deleted by 'watch add --remove-after', as others hold it).`,
 		Example: `  vidsync ls
   vidsync ls -q | xargs vidsync verify`,
 		Args: takes(0, 0, ""),
@@ -49,6 +50,8 @@ func stateOf(v api.Video) string {
 	switch {
 	case v.State == "partial":
 		return "partial " + amount(api.Progress{Done: v.Have, Size: v.Size})
+	case v.Removed != nil:
+		return "removed, safe at " + holderNames(v.Removed.Holders)
 	case len(v.Damage) == 1:
 		return clean(v.State) + " at " + byteRange(v.Damage[0])
 	case len(v.Damage) > 1:

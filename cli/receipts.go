@@ -46,6 +46,9 @@ func (a *app) runReceipts(ctx context.Context, ref string, safe int) error {
 	if err != nil {
 		return err
 	}
+	if r.Removed != nil {
+		a.hint("the file here was %s", whyRemoved(r.Removed))
+	}
 	if r.Safe < safe {
 		return api.Errorf(api.CodeUnavailable, "%s (%s) is held by %d other peers, not by %d; one that follows this node sends its receipt once it has the video", clean(r.Name), r.CID, r.Safe, safe)
 	}

@@ -37,6 +37,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"ready":   cmdReady,
 	"fetched": cmdFetched,
 	"listed":  cmdListed,
+	"gone":    cmdGone,
 	"talk":    cmdTalk,
 	"until":   cmdUntil,
 }
@@ -210,9 +211,19 @@ func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
 // cmdListed waits until a daemon has a video of that name whole.
 func cmdListed(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, !neg && len(args) == 2, "listed HOME NAME")
-	until(ts, args[1]+" in the catalogue", func(ctx context.Context) bool {
-		videos, err := client(ts, args[0]).Videos(ctx)
-		return err == nil && slices.ContainsFunc(videos, func(v api.Video) bool { return v.Name == args[1] && v.State == "whole" })
+	untilState(ts, args[0], args[1], "whole")
+}
+
+// cmdGone waits until a daemon has removed the file of a video of that name.
+func cmdGone(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 2, "gone HOME NAME")
+	untilState(ts, args[0], args[1], "removed")
+}
+
+func untilState(ts *testscript.TestScript, home, name, state string) {
+	until(ts, name+" as "+state, func(ctx context.Context) bool {
+		videos, err := client(ts, home).Videos(ctx)
+		return err == nil && slices.ContainsFunc(videos, func(v api.Video) bool { return v.Name == name && v.State == state })
 	})
 }
 

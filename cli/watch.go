@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -28,6 +29,8 @@ folder. A file that is renamed there keeps its CID and is not read again.`,
 func newWatchAdd(a *app) *cobra.Command {
 	var req api.AddWatchRequest
 	var settle durationFlag
+	var live bool
+	var after int
 	cmd := &cobra.Command{
 		Use:   "add DIR",
 		Short: "watch a folder",
@@ -44,18 +47,37 @@ the writer has passed them. Who follows this node has it soon after it is finish
 and a part of it that can be played before. Once it is finished every byte is read
 again, so it does not matter what the recorder has gone back to and rewritten.
 
+With --remove-after N a file that was added because its folder is watched is
+deleted once N other trusted peers, or N of those that --remove-holder names, have
+signed that they read every byte of it, and say at that moment that they hold it
+still. A file that has changed since, or that somebody writes to, stays; so does
+one that was brought back. It is off unless you ask for it.
+
+For a folder that is watched already, the settings that are given change, for the
+files that are there, too; all others stay. --remove-after 0 ends the deleting.
+
 Without a daemon the folder is only stored, and watched once one runs.`,
 		Example: `  vidsync watch add /srv/ingest
+  vidsync watch add --remove-after 2 /srv/ingest
+  vidsync watch add --remove-after 1 --remove-holder archive /srv/ingest
   vidsync watch add --glob '*.mxf' --glob '*.mov' --settle 1m /mnt/card`,
 		Args: takes(1, 1, "one folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req.Dir, req.Settle = args[0], time.Duration(settle)
+			if cmd.Flags().Changed("live") {
+				req.Live = &live
+			}
+			if cmd.Flags().Changed("remove-after") {
+				req.RemoveAfter = &after
+			}
 			return a.runWatchAdd(cmd.Context(), req)
 		},
 	}
 	cmd.Flags().StringArrayVar(&req.Glob, "glob", nil, "only names that match this `PATTERN`; repeat for more (default: the usual ones of video and audio)")
 	cmd.Flags().Var(&settle, "settle", "how long a file must be unchanged to be finished (default 10s)")
-	cmd.Flags().BoolVar(&req.Live, "live", false, "offer files to followers while they are still being recorded")
+	cmd.Flags().IntVar(&after, "remove-after", 0, "delete a file once `N` other peers hold it; 0: never (default)")
+	cmd.Flags().StringArrayVar(&req.RemoveHolders, "remove-holder", nil, "only this `PEER` counts for --remove-after, by name or ID; repeat for more")
+	cmd.Flags().BoolVar(&live, "live", false, "offer files to followers while they are still being recorded")
 	return cmd
 }
 
@@ -112,8 +134,9 @@ func newWatchLs(a *app) *cobra.Command {
 		Short: "list watched folders",
 		Long: `Lists the watched folders. STATE is watching, scanning (what is there is looked at),
 unavailable (and since when), stopped (no daemon runs) or failed. ADDED counts the
-videos that were added, LAST is when. Files that could not be added are listed
-below; they are tried again.`,
+videos that were added, LAST is when, REMOVED the files that were deleted by
+--remove-after. Files that could not be added or removed are listed below; they are
+tried again.`,
 		Example: `  vidsync watch ls
   vidsync watch ls --json`,
 		Args: takes(0, 0, ""),
@@ -131,7 +154,7 @@ func (a *app) runWatchLs(ctx context.Context) error {
 		return err
 	}
 	columns := []column{{title: "dir", free: true}, {title: "state"}, {title: "added", number: true}, {title: "last"},
-		{title: "errors", number: true}, {title: "settle", number: true}, {title: "glob", free: true}}
+		{title: "remove", free: true}, {title: "removed", number: true}, {title: "errors", number: true}, {title: "settle", number: true}, {title: "glob", free: true}}
 	if err := rows(a, "watch", watches, func(w api.Watch) string { return w.Dir }, columns, watchCells); err != nil {
 		return err
 	}
@@ -156,7 +179,31 @@ func watchCells(w api.Watch) []string {
 	if len(w.Glob) > 0 {
 		glob = clean(strings.Join(w.Glob, " "))
 	}
-	return []string{clean(w.Dir), watchState(w), fmt.Sprint(w.Added), last, fmt.Sprint(len(w.Failed)), seconds(w.Settle).String(), glob}
+	return []string{clean(w.Dir), watchState(w), fmt.Sprint(w.Added), last, removeCell(w), fmt.Sprint(w.Removed), fmt.Sprint(len(w.Failed)), seconds(w.Settle).String(), glob}
+}
+
+// removeCell says after how many receipts files are deleted, and whose.
+func removeCell(w api.Watch) string {
+	switch {
+	case w.RemoveAfter == 0:
+		return "never"
+	case len(w.RemoveHolders) == 0:
+		return fmt.Sprintf("after %d", w.RemoveAfter)
+	}
+	return fmt.Sprintf("after %d of %s", w.RemoveAfter, holderNames(w.RemoveHolders))
+}
+
+func holderNames(holders []api.RemovalHolder) string {
+	var names []string
+	for _, h := range holders {
+		names = append(names, clean(cmp.Or(h.Name, h.PeerID)))
+	}
+	return strings.Join(names, ", ")
+}
+
+// whyRemoved says when a file was deleted here and who held it.
+func whyRemoved(r *api.Removal) string {
+	return fmt.Sprintf("removed from %s on %s, safe at %s then", clean(r.Path), date(r.Time), holderNames(r.Holders))
 }
 
 // watchState is a folder's state with why and since when, or what goes on.

@@ -302,6 +302,7 @@ func (n *Node) finish(ctx context.Context, f *fetch, file *assemble.File, m *man
 	}
 	if old, err := n.store.Video(f.video); err == nil {
 		v = old // a further copy of a video that is here
+		v.State = videoWhole
 	}
 	spec, err := blend(f.task.requests())
 	if err != nil {

@@ -115,6 +115,9 @@ func (n *Node) fileState(video cid.Cid) (path, state string, err error) {
 			path = f.Path
 		}
 	}
+	if len(files) == 0 && n.isRemoved(video) {
+		state = videoRemoved
+	}
 	return path, state, nil
 }
 
@@ -128,6 +131,8 @@ func (n *Node) filePath(video cid.Cid) (string, error) {
 		return "", api.Errorf(api.CodeNotFound, "%s was changed since it was added as %s; add it again, or restore it", path, video)
 	case state == videoLive:
 		return "", api.Errorf(api.CodeUnavailable, "%s is still being recorded; try again once it is finished", path)
+	case state == videoRemoved:
+		return "", api.Errorf(api.CodeNotFound, "the file of video %s %s; bring it back with: vidsync fetch %s", video, n.whyRemoved(video), video)
 	case state == videoMissing:
 		return "", api.Errorf(api.CodeNotFound, "no file of video %s is here any more (it was %s)", video, path)
 	}
@@ -197,10 +202,13 @@ func (n *Node) listed(v blockstore.Video) (api.Video, error) {
 		out.Damage = n.damageOf(path)
 		out.Have = v.Size - damagedBytes(out.Damage)
 	}
+	if state == videoRemoved {
+		out.Removed, err = n.removalOf(v.CID)
+	}
 	if t := n.transcriptState(v.CID); t != nil {
 		out.Transcript = t.State
 	}
-	return out, nil
+	return out, err
 }
 
 // damageOf is what is known to be wrong in a file.
@@ -330,6 +338,11 @@ func (n *Node) describe(info *api.Info, video cid.Cid) error {
 	}
 	if info.State == videoDamaged {
 		info.Damage = n.damageOf(info.Path)
+	}
+	if info.State == videoRemoved {
+		if info.Removed, err = n.removalOf(video); err != nil {
+			return err
+		}
 	}
 	files, err := n.store.Files(video)
 	for _, f := range files {

@@ -104,6 +104,7 @@ type Node struct {
 	attestations, wanted chan struct{}
 	watching             *watching
 	recordings           *recordings
+	removals             *removals
 
 	started time.Time
 
@@ -170,8 +171,11 @@ func (n *Node) open(ctx context.Context) (err error) {
 	}
 	n.follows, n.outbox = newFollowList(n.store), newOutbox()
 	n.attestations, n.wanted = make(chan struct{}, 1), make(chan struct{}, 1)
-	n.watching, err = openWatching(n)
-	return err
+	n.removals = newRemovals(n)
+	if n.watching, err = openWatching(n); err != nil {
+		return err
+	}
+	return n.recoverRemovals()
 }
 
 func lockHome(path string) (*flock.Flock, error) {
@@ -245,6 +249,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		g.Go(func() error { return n.hooks.run(ctx) })
 		g.Go(func() error { return n.watching.run(ctx) })
 		g.Go(func() error { return n.recordings.run(ctx) })
+		g.Go(func() error { return n.removals.run(ctx, net) })
 		serveErr = n.serveAPI(ctx, g)
 		g.Go(func() error { return serveErr }) // so that Wait stops the others first
 	}

@@ -128,7 +128,7 @@ func (n *Node) checkVideos(ctx context.Context) api.Check {
 			return api.Check{Name: "videos", State: checkProblem, Detail: err.Error(), Remedy: "look at the log; the index may be damaged"}
 		}
 		total++
-		if path, state, err := n.fileState(v.CID); err == nil && state != videoWhole && len(gone) < 10 {
+		if path, state, err := n.fileState(v.CID); err == nil && state != videoWhole && state != videoRemoved && len(gone) < 10 {
 			gone = append(gone, fmt.Sprintf("%s (%s)", cmp.Or(path, v.Name), n.trouble(path, state)))
 		}
 	}

@@ -33,10 +33,11 @@ type library struct {
 	mu        sync.Mutex
 	active    map[cid.Cid]*fetch
 	manifests map[cid.Cid]*manifest.Manifest
+	withdrawn map[cid.Cid]chan struct{} // see withdrawn.go
 }
 
 func newLibrary(store *blockstore.Store, recordings *recordings, damage *damageList, log *slog.Logger) *library {
-	return &library{store: store, recordings: recordings, damage: damage, checks: newDiskChecks(), log: log, active: map[cid.Cid]*fetch{}, manifests: map[cid.Cid]*manifest.Manifest{}}
+	return &library{store: store, recordings: recordings, damage: damage, checks: newDiskChecks(), log: log, active: map[cid.Cid]*fetch{}, manifests: map[cid.Cid]*manifest.Manifest{}, withdrawn: map[cid.Cid]chan struct{}{}}
 }
 
 // begin makes a fetch's verified pieces servable, until end.
@@ -118,19 +119,24 @@ func (l *library) ManifestNode(_ context.Context, video cid.Cid, path []int) ([]
 }
 
 // Holdings says which pieces of a video can be had here. The channel is closed
-// at the next change; it is nil for a video that does not change.
+// at the next change; it is nil for a video that is neither being fetched,
+// nor recorded, nor withdrawn.
 func (l *library) Holdings(video cid.Cid) (*manifest.Holdings, <-chan struct{}, error) {
 	if v := l.recordings.version(video); v != nil {
 		have, changed := v.holdings()
 		return have, changed, nil
 	}
-	if f := l.fetching(video); f != nil {
+	changed, withdrawn := l.isWithdrawn(video)
+	if f := l.fetching(video); f != nil && !withdrawn {
 		have, changed := f.file.Load().Holdings()
 		return have, changed, nil
 	}
 	m, err := l.manifest(context.Background(), video)
 	if err != nil {
 		return nil, nil, err
+	}
+	if withdrawn {
+		return manifest.NewHoldings(m.Size()), changed, nil
 	}
 	have, err := l.store.Holdings(m)
 	if err == nil {

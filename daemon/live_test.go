@@ -69,7 +69,8 @@ func (r *recorder) finish() {
 
 func (n *testNode) watchLive(t *testing.T, dir string) {
 	t.Helper()
-	if _, err := n.AddWatch(t.Context(), api.AddWatchRequest{Dir: dir, Settle: time.Second, Live: true}); err != nil {
+	live := true
+	if _, err := n.AddWatch(t.Context(), api.AddWatchRequest{Dir: dir, Settle: time.Second, Live: &live}); err != nil {
 		t.Fatal(err)
 	}
 }

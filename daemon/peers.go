@@ -41,6 +41,7 @@ func (n *Node) AddPeer(_ context.Context, req api.AddPeerRequest) (api.Peer, err
 		return api.Peer{}, err
 	}
 	_, err = n.bans.forgive(info.ID)
+	notify(n.removals.due)
 	return listedPeer(p), err
 }
 
@@ -66,6 +67,7 @@ func (n *Node) RemovePeer(_ context.Context, ref string) (api.Peer, error) {
 		}
 	}
 	n.reauthorize()
+	n.removals.settled()
 	out := listedPeer(p)
 	out.Trusted = false
 	return out, nil

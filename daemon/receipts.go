@@ -75,7 +75,14 @@ func (n *Node) Receipts(_ context.Context, ref string) (api.Receipts, error) {
 	if err != nil {
 		return api.Receipts{}, err
 	}
+	removed, err := n.removalOf(video)
+	if err != nil {
+		return api.Receipts{}, err
+	}
 	out := api.Receipts{CID: video.String(), Name: v.Name, Size: v.Size, Safe: len(safe), Receipts: []api.Receipt{}}
+	if n.isRemoved(video) {
+		out.Removed = removed
+	}
 	for _, r := range receipts {
 		listed, err := n.listedReceipt(r)
 		if err != nil {

@@ -56,6 +56,7 @@ func (n *Node) Remove(ctx context.Context, req api.RemoveRequest) (api.Freed, er
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil // there was only a job
 	}
+	n.removals.settled()
 	return freed, err
 }
 

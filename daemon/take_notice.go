@@ -49,6 +49,7 @@ func (n *Node) takeReceipt(from peer.ID, r protocol.SignedReceipt) error {
 		return toldLater(err)
 	}
 	n.log.Info("a peer holds a video", "peer", from, "video", r.Video)
+	notify(n.removals.due)
 	return nil
 }
 

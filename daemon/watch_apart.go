@@ -16,7 +16,7 @@ func checkApart(dir string, watched []string) error {
 		otherReal := realPath(other)
 		switch {
 		case dir == other || real == otherReal:
-			return api.Errorf(api.CodeUsage, "%s is watched already; to change how, first: vidsync watch rm %s", named(dir, other), other)
+			return api.Errorf(api.CodeUsage, "%s is watched already; give --glob, --settle or --remove-after to change how, or end it with: vidsync watch rm %s", named(dir, other), other)
 		case isBelow(dir, other) || isBelow(real, otherReal):
 			return api.Errorf(api.CodeUsage, "%s is in %s, which is watched with everything below it", dir, other)
 		case isBelow(other, dir) || isBelow(otherReal, real):

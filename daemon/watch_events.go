@@ -138,12 +138,19 @@ func (f *watchedFolder) storeAdded(path string, old blockstore.File, v blockstor
 	if known && watchedKey(old.Stamp) != watchedKey(rec.Stamp) {
 		changes = append(changes, blockstore.ForgetState(stateWatched, watchedKey(old.Stamp)))
 	}
-	record, again := f.stored(), known && old.Video == v.CID
-	if !again {
-		record.Added++
-		record.Last = &api.WatchedVideo{CID: v.CID.String(), Path: path, Time: time.Now().UTC()}
+	again = known && old.Video == v.CID
+	mark, err := f.node.markOf(rec, old, again)
+	if err != nil {
+		return again, err
 	}
-	return again, f.watching.save(f, record, changes...)
+	defer notify(f.node.removals.due)
+	_, err = f.watching.edit(f, func(record *watchRecord) {
+		if !again {
+			record.Added++
+			record.Last = &api.WatchedVideo{CID: v.CID.String(), Path: path, Time: time.Now().UTC()}
+		}
+	}, append(changes, mark...)...)
+	return again, err
 }
 
 // movedTo has everything that is known of a file follow it to another path. What
@@ -173,7 +180,11 @@ func (f *watchedFolder) movedTo(e watch.Event) error {
 	if !known {
 		return f.node.store.Apply(change)
 	}
-	if err := f.node.moveFile(rec, e.Path, filepath.ToSlash(e.RelPath), stamp, change); err != nil {
+	mark, err := f.node.movedMark(rec, e.Path)
+	if err != nil {
+		return err
+	}
+	if err := f.node.moveFile(rec, e.Path, filepath.ToSlash(e.RelPath), stamp, append(mark, change)...); err != nil {
 		return err
 	}
 	f.node.log.Info("file was renamed", "cid", rec.Video, "from", e.From, "path", e.Path)
@@ -189,6 +200,9 @@ func (f *watchedFolder) gone(e watch.Event) error {
 	if err != nil {
 		return err
 	}
+	if _, leaving := f.node.lib.isWithdrawn(rec.Video); known && leaving {
+		return nil // it is being removed, or will be back
+	}
 	if known {
 		f.node.log.Info("file is gone", "cid", rec.Video, "path", e.Path)
 		return nil
@@ -203,8 +217,8 @@ func (f *watchedFolder) gone(e watch.Event) error {
 
 // moveFile takes note that a file on record has another path now. If its video
 // was named for the old path, it is named for the new one.
-func (n *Node) moveFile(rec blockstore.File, path, relative string, stamp blockstore.Stamp, with blockstore.Change) error {
-	if err := n.store.MoveFile(rec.Path, path, stamp, with); err != nil {
+func (n *Node) moveFile(rec blockstore.File, path, relative string, stamp blockstore.Stamp, with ...blockstore.Change) error {
+	if err := n.store.MoveFile(rec.Path, path, stamp, with...); err != nil {
 		return err
 	}
 	v, err := n.store.Video(rec.Video)

@@ -111,5 +111,8 @@ func (n *Node) forgetWatched(dir string) error {
 			batch = batch[:0]
 		}
 	}
-	return n.store.Apply(batch...)
+	if err := n.store.Apply(batch...); err != nil {
+		return err
+	}
+	return n.dropMarks(dir)
 }

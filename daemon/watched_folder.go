@@ -208,6 +208,8 @@ func (f *watchedFolder) listed(running bool) api.Watch {
 	out := api.Watch{
 		Dir: f.dir, Glob: append([]string{}, f.record.Glob...), Settle: f.settle().Seconds(),
 		Added: f.record.Added, Last: f.record.Last, Live: f.record.Live, Recording: f.node.recordings.listedIn(f.dir),
+		RemoveAfter: f.record.Remove.After, RemoveHolders: f.node.listedHolders(f.record.Remove),
+		Removed: f.record.Removed, LastRemoved: f.record.LastRemoved,
 	}
 	out.State, out.Message = f.state(running)
 	if out.State == watchUnavailable {

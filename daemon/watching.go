@@ -61,6 +61,10 @@ type watchRecord struct {
 	Live   bool              `json:"live,omitempty"`
 	Added  int64             `json:"added,omitempty"`
 	Last   *api.WatchedVideo `json:"last,omitempty"`
+
+	Remove      removalPolicy `json:"remove,omitzero"`
+	Removed     int64         `json:"removed,omitempty"`
+	LastRemoved *api.Removal  `json:"last_removed,omitempty"`
 }
 
 // openWatching reads the list. A record that cannot be read is kept as a folder
@@ -169,23 +173,25 @@ func (w *watching) drop(dir string) (*watchedFolder, error) {
 	return f, nil
 }
 
-// save stores a folder's record together with other changes, and takes it over.
-// Of a folder that is watched no more nothing is stored.
-func (w *watching) save(f *watchedFolder, rec watchRecord, changes ...blockstore.Change) error {
-	value, err := json.Marshal(rec)
-	if err != nil {
-		return err
-	}
+// edit changes a folder's record and stores it together with other changes. Of a
+// folder that is watched no more nothing is stored, and watched is false.
+func (w *watching) edit(f *watchedFolder, change func(*watchRecord), with ...blockstore.Change) (watched bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.folders[f.dir] != f {
-		return nil
+		return false, nil
 	}
-	if err := w.node.store.Apply(append(changes, blockstore.StoreState(stateWatch, f.dir, value))...); err != nil {
-		return err
+	rec := f.stored()
+	change(&rec)
+	value, err := json.Marshal(rec)
+	if err != nil {
+		return true, err
+	}
+	if err := w.node.store.Apply(append(with, blockstore.StoreState(stateWatch, f.dir, value))...); err != nil {
+		return true, err
 	}
 	f.setRecord(rec)
-	return nil
+	return true, nil
 }
 
 // all are the watched folders, and whether they are started.
@@ -205,12 +211,20 @@ func (n *Node) Watches(context.Context) ([]api.Watch, error) {
 	return out, nil
 }
 
-// AddWatch watches a folder from now on.
-func (n *Node) AddWatch(_ context.Context, req api.AddWatchRequest) (api.Watch, error) {
+// AddWatch watches a folder from now on, or changes how it is watched.
+func (n *Node) AddWatch(ctx context.Context, req api.AddWatchRequest) (api.Watch, error) {
 	if err := checkWatch(req); err != nil {
 		return api.Watch{}, err
 	}
-	f, err := n.watching.add(filepath.Clean(req.Dir), watchRecord{Glob: req.Glob, Settle: req.Settle, Live: req.Live})
+	dir := filepath.Clean(req.Dir)
+	if old := n.watching.at(dir); old != nil && changes(req) {
+		return n.changeWatch(ctx, old, req)
+	}
+	policy, err := n.changedPolicy(removalPolicy{}, req)
+	if err != nil {
+		return api.Watch{}, err
+	}
+	f, err := n.watching.add(dir, watchRecord{Glob: req.Glob, Settle: req.Settle, Live: req.Live != nil && *req.Live, Remove: policy})
 	if err != nil {
 		return api.Watch{}, err
 	}
@@ -227,6 +241,7 @@ func (n *Node) RemoveWatch(ctx context.Context, dir string) (api.Watch, error) {
 	if err != nil {
 		return api.Watch{}, err
 	}
+	n.removals.settled()
 	last := f.listed(false)
 	if !f.ended(ctx, watchEndPatience) {
 		n.log.Warn("folder is watched no more, but its file system does not answer", "dir", f.dir)

@@ -61,7 +61,8 @@ func (b *bench) startEdge(ctx context.Context) (e *edge, err error) {
 	if _, err = e.server.API.AddPeer(ctx, api.AddPeerRequest{Addr: e.source.Addr}); err != nil {
 		return e, err
 	}
-	if _, err = e.source.API.AddWatch(ctx, api.AddWatchRequest{Dir: e.camera, Live: true}); err != nil {
+	live := true
+	if _, err = e.source.API.AddWatch(ctx, api.AddWatchRequest{Dir: e.camera, Live: &live}); err != nil {
 		return e, err
 	}
 	_, err = e.server.API.Follow(ctx, api.FollowRequest{Peer: e.source.ID, Into: e.into})
