@@ -18,7 +18,10 @@ import (
 
 const (
 	// liveAtOnce is how many recordings are fetched at once while they grow.
-	liveAtOnce = 32
+	liveAtOnce = 64
+	// maxLiveQueued is how many of them have a job; the others' entries wait in the
+	// index.
+	maxLiveQueued = 2 * liveAtOnce
 
 	liveRetryFirst = 2 * time.Second
 	liveRetryLast  = time.Minute

@@ -73,9 +73,11 @@ func (l *followList) live(key string) (r liveRecord, err error) {
 	return r, err
 }
 
-// feedLive makes jobs of the recordings that are not finished.
+// feedLive makes jobs of the recordings that are not finished, as there is room
+// in the queue.
 func (n *Node) feedLive(ctx context.Context) error {
 	var jobs []blockstore.Job
+	room := maxLiveQueued - n.jobs.count(kindLive)
 	for s, err := range n.store.States(stateLive, "") {
 		if err == nil {
 			err = ctx.Err()
@@ -83,8 +85,11 @@ func (n *Node) feedLive(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if len(jobs) >= room {
+			break
+		}
 		id := kindLive + "/" + s.Key
-		if queued, _ := n.jobs.queued(id); queued || len(jobs) == maxFollowChanges {
+		if queued, _ := n.jobs.queued(id); queued {
 			continue
 		}
 		var r liveRecord
