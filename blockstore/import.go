@@ -91,10 +91,14 @@ func journalValue(writes []write) []byte {
 // visible at once. Every block of m must have been given to Block. f.Stamp must
 // be from before the first byte was read: a file that is not like that any more
 // gives ErrChanged. The fields of f and v that follow from m are filled in. A
-// file that was known at this path is forgotten.
-func (im *Import) Commit(m *manifest.Manifest, f File, v Video) error {
+// file that was known at this path is forgotten. The changes, with the limits of
+// Apply, are made with it or not at all.
+func (im *Import) Commit(m *manifest.Manifest, f File, v Video, changes ...Change) error {
 	if im.over {
 		return errImportOver
+	}
+	if _, err := checkChanges(changes); err != nil {
+		return fmt.Errorf("commit %s: %w", f.Path, err)
 	}
 	if im.blocks != m.NumBlocks() {
 		return fmt.Errorf("commit %s: %d blocks imported, the manifest has %d", f.Path, im.blocks, m.NumBlocks())
@@ -116,6 +120,11 @@ func (im *Import) Commit(m *manifest.Manifest, f File, v Video) error {
 		}
 		if err := t.putBlocks(im.id, im.pending); err != nil {
 			return err
+		}
+		for _, c := range changes {
+			if err := c.effect(t); err != nil {
+				return err
+			}
 		}
 		old, err = im.s.publish(t, im.id, m, f, v)
 		return err

@@ -182,7 +182,6 @@ type adder struct {
 	done    atomic.Int64 // bytes of all files
 	current atomic.Int64 // bytes of the file at work
 	name    atomic.Pointer[string]
-	copying atomic.Bool // the file at work is being copied, not hashed yet
 }
 
 // report emits progress until the returned function is called.
@@ -190,14 +189,14 @@ func (a *adder) report(emit func(api.Progress)) (stop func()) {
 	if emit == nil {
 		return func() {}
 	}
-	m := newMeter()
+	m, phase := newMeter(), "hashing"
+	if a.req.Copy {
+		phase = "copying" // and hashing on the way
+	}
 	return every(progressEvery, func() {
-		p := m.progress("hashing", a.done.Load(), a.total)
+		p := m.progress(phase, a.done.Load(), a.total)
 		if name := a.name.Load(); name != nil {
 			p.Name = *name
-		}
-		if a.copying.Load() {
-			p.Phase, p.Message = "copying", "making the copy"
 		}
 		emit(p)
 	})
@@ -206,28 +205,34 @@ func (a *adder) report(emit func(api.Progress)) (stop func()) {
 func (a *adder) add(ctx context.Context, f input) (api.Added, error) {
 	a.current.Store(0)
 	a.name.Store(&f.relative)
-	path, origin := f.path, blockstore.Added
-	if a.req.Copy {
-		a.copying.Store(true)
-		copied, err := assemble.CopyIn(ctx, f.path, a.node.cfg.Paths.Videos)
-		a.copying.Store(false)
-		if err != nil {
-			return api.Added{}, err
-		}
-		path, origin = copied, blockstore.Copied
-	}
 	name := a.req.Name
 	if name == "" {
 		name = filepath.Base(f.path)
 	}
-	v, err := a.index(ctx, path, f.relative, name, origin)
+	path := f.path
+	var v blockstore.Video
+	var err error
+	if a.req.Copy {
+		path, v, err = a.copyIn(ctx, f, name)
+	} else {
+		v, err = a.index(ctx, path, f.relative, name, blockstore.Added)
+	}
 	if err != nil {
-		if origin == blockstore.Copied {
-			err = errors.Join(err, os.Remove(path))
-		}
 		return api.Added{}, err
 	}
 	return api.Added{CID: v.CID.String(), Name: v.Name, Path: path, Size: v.Size}, nil
+}
+
+// copyIn puts a copy of a file into the videos folder and into the blockstore.
+func (a *adder) copyIn(ctx context.Context, f input, name string) (path string, v blockstore.Video, err error) {
+	n := a.node
+	return assemble.CopyIn(ctx, n.store, f.path, n.cfg.Paths.Videos, assemble.CopyConfig{
+		Progress: a.progress,
+		Entry: func(m *manifest.Manifest) blockstore.Video {
+			v := blockstore.Video{Name: name, RelPath: f.relative, MediaType: mediaType(name)}
+			return n.entry(m, v, time.Now().UTC())
+		},
+	})
 }
 
 // index hashes a file and commits it to the blockstore. A file that is known
@@ -270,11 +275,18 @@ func (n *Node) hash(ctx context.Context, file *os.File, f blockstore.File, v blo
 		return blockstore.Video{}, err
 	}
 	f.When = time.Now().UTC()
-	v.CID, v.Size, v.Blocks, v.State, v.Added = m.CID(), m.Size(), m.NumBlocks(), videoWhole, f.When
+	v = n.entry(m, v, f.When)
+	return v, imp.Commit(m, f, v)
+}
+
+// entry fills in what follows from a video's bytes, and what the catalogue says
+// of it already. now is the time.
+func (n *Node) entry(m *manifest.Manifest, v blockstore.Video, now time.Time) blockstore.Video {
+	v.CID, v.Size, v.Blocks, v.State, v.Added = m.CID(), m.Size(), m.NumBlocks(), videoWhole, now
 	if old, err := n.store.Video(v.CID); err == nil {
 		v.Added, v.Signer = old.Added, old.Signer
 	}
-	return v, imp.Commit(m, f, v)
+	return v
 }
 
 func (a *adder) progress(n int64) {
