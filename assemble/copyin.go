@@ -92,7 +92,6 @@ func (c *copying) run(ctx context.Context) (path string, v blockstore.Video, err
 	if err := makeFolder(c.disk, c.dir); err != nil {
 		return "", v, err
 	}
-	_, _ = Sweep(c.dir) // what cannot be removed is no hindrance
 	if err := c.create(); err != nil {
 		return "", v, err
 	}
@@ -243,7 +242,7 @@ func (c *copying) publish(m *manifest.Manifest, v blockstore.Video) (string, err
 		if err == nil {
 			return path, c.record(path, stamp, m, v)
 		}
-		if err := c.cfg.index.Apply(forgetNote(path)); err != nil {
+		if err := c.cfg.index.Apply(forgetNote(path, stamp)); err != nil {
 			return "", err
 		}
 		if !errors.Is(err, fs.ErrExist) {
@@ -253,13 +252,13 @@ func (c *copying) publish(m *manifest.Manifest, v blockstore.Video) (string, err
 	return "", fmt.Errorf("%s: %d files have this name: %w", filepath.Join(c.dir, filepath.Base(c.in.Name())), maxNumber, ErrExists)
 }
 
-// record takes the copy, which was as before says until it got its name, up in
+// record takes the copy, which was as stamp says until it got its name, up in
 // the index, in one step with the end of its note. A copy that cannot be
 // recorded is removed.
-func (c *copying) record(path string, before blockstore.Stamp, m *manifest.Manifest, v blockstore.Video) error {
+func (c *copying) record(path string, stamp blockstore.Stamp, m *manifest.Manifest, v blockstore.Video) error {
 	err := c.disk.SyncDir(c.dir)
 	if err == nil {
-		err = c.commit(path, before, m, v)
+		err = c.commit(path, stamp, m, v)
 	}
 	if err == nil {
 		return nil
@@ -267,19 +266,19 @@ func (c *copying) record(path string, before blockstore.Stamp, m *manifest.Manif
 	if rmErr := c.disk.Remove(path); rmErr != nil && !errors.Is(rmErr, fs.ErrNotExist) {
 		return errors.Join(err, rmErr) // SweepNoted tries again
 	}
-	return errors.Join(err, c.disk.SyncDir(c.dir), c.cfg.index.Apply(forgetNote(path)))
+	return errors.Join(err, c.disk.SyncDir(c.dir), c.cfg.index.Apply(forgetNote(path, stamp)))
 }
 
-func (c *copying) commit(path string, before blockstore.Stamp, m *manifest.Manifest, v blockstore.Video) error {
+func (c *copying) commit(path string, stamp blockstore.Stamp, m *manifest.Manifest, v blockstore.Video) error {
 	now, err := stampOf(c.out)
 	if err != nil {
 		return err
 	}
-	if !noteOf(before).isOf(now) {
+	if !noteOf(stamp).isOf(now) {
 		return blockstore.ErrChanged
 	}
 	f := blockstore.File{Path: path, Stamp: now, Video: m.CID(), Origin: blockstore.Copied, When: time.Now()}
-	return c.cfg.index.Commit(c.im, m, f, v, forgetNote(path))
+	return c.cfg.index.Commit(c.im, m, f, v, forgetNote(path, stamp))
 }
 
 // unchanged makes sure that nobody wrote to a file since it had that stamp.

@@ -7,13 +7,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/vidsync/vidsync/blockstore"
 	"github.com/vidsync/vidsync/manifest"
 )
 
 // noteKind is the kind of the state records that say which copies are about to
-// get their names. The key is the path, the value a copyNote.
+// get their names. The key is the path, a zero byte and the inode number, for two
+// may want one name; the value is a copyNote.
 const noteKind = "copy"
 
 // copyNote tells a copy from other files that may have its name: renaming
@@ -52,10 +54,14 @@ func storeNote(path string, s blockstore.Stamp) blockstore.Change {
 	if err != nil {
 		panic("assemble: internal error: encode note of a copy: " + err.Error())
 	}
-	return blockstore.StoreState(noteKind, path, value)
+	return blockstore.StoreState(noteKind, noteKey(path, s), value)
 }
 
-func forgetNote(path string) blockstore.Change { return blockstore.ForgetState(noteKind, path) }
+func forgetNote(path string, s blockstore.Stamp) blockstore.Change {
+	return blockstore.ForgetState(noteKind, noteKey(path, s))
+}
+
+func noteKey(path string, s blockstore.Stamp) string { return fmt.Sprintf("%s\x00%d", path, s.Inode) }
 
 // SweepNoted removes the copies that have their names, but were not recorded
 // before the process was killed, and returns their paths. A copy whose file
@@ -67,36 +73,41 @@ func SweepNoted(store *blockstore.Store) (removed []string, err error) {
 		if err != nil {
 			return removed, errors.Join(append(errs, err)...)
 		}
-		was, err := settleNote(store, r)
+		path, _, _ := strings.Cut(r.Key, "\x00")
+		was, settled, err := settleNote(store, path, r.Value)
+		if settled {
+			err = errors.Join(err, store.DropState(noteKind, r.Key))
+		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("copy %s: %w", r.Key, err))
+			errs = append(errs, fmt.Errorf("copy %s: %w", path, err))
 		}
 		if was {
-			removed = append(removed, r.Key)
+			removed = append(removed, path)
 		}
 	}
 	return removed, errors.Join(errs...)
 }
 
-// settleNote tells whether it removed the copy that a note speaks of.
-func settleNote(store *blockstore.Store, r blockstore.StateRecord) (removed bool, err error) {
+// settleNote tells whether it removed the copy that a note speaks of, and
+// whether the note has done its work.
+func settleNote(store *blockstore.Store, path string, value []byte) (removed, settled bool, err error) {
 	var note copyNote
-	if err := json.Unmarshal(r.Value, &note); err != nil {
-		return false, errors.Join(err, store.DropState(noteKind, r.Key))
+	if err := json.Unmarshal(value, &note); err != nil {
+		return false, true, err
 	}
-	info, err := os.Lstat(r.Key)
+	info, err := os.Lstat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && isAway(filepath.Dir(r.Key), note.Device):
-		return false, nil
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return false, err
-	case err == nil && info.Mode().IsRegular() && note.isOf(blockstore.StampOf(info)) && !isRecorded(store, r.Key):
-		if err := removeNoted(store, r.Key); err != nil {
-			return false, ignoreLocked(err)
-		}
-		removed = true
+	case errors.Is(err, fs.ErrNotExist):
+		return false, !isAway(filepath.Dir(path), note.Device), nil
+	case err != nil:
+		return false, false, err
+	case !info.Mode().IsRegular(), !note.isOf(blockstore.StampOf(info)), isRecorded(store, path):
+		return false, true, nil
 	}
-	return removed, store.DropState(noteKind, r.Key)
+	if err := removeNoted(path); err != nil {
+		return false, false, ignoreLocked(err)
+	}
+	return true, true, nil
 }
 
 // isAway tells whether the file system on which a folder was is not there now.
@@ -111,7 +122,7 @@ func isRecorded(store *blockstore.Store, path string) bool {
 }
 
 // removeNoted removes a copy unless it is being written, durably.
-func removeNoted(store *blockstore.Store, path string) error {
+func removeNoted(path string) error {
 	if err := removeStale(path); err != nil {
 		return err
 	}

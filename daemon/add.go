@@ -40,23 +40,21 @@ func (n *Node) Add(ctx context.Context, req api.AddRequest, emit func(api.Progre
 	if req.Name != "" && len(files) > 1 {
 		return result, api.Errorf(api.CodeUsage, "--name is for one file, these are %d", len(files))
 	}
-	a := adder{node: n, req: req, files: files}
-	for _, f := range files {
-		a.total += f.size
+	if req.Copy {
+		_, _ = assemble.Sweep(n.cfg.Paths.Videos) // what cannot be removed is no hindrance
 	}
+	a := newAddition(n, req, files)
 	stop := a.report(emit)
 	defer stop()
-	for _, f := range files {
-		added, err := a.add(ctx, f)
-		if ctx.Err() != nil {
-			return result, ctx.Err()
-		}
-		if err != nil {
-			result.Failed = append(result.Failed, failure(f.path, err))
-			a.done.Add(f.size - a.current.Load())
+	if err := a.run(ctx); err != nil {
+		return result, err
+	}
+	for i, o := range a.outcomes {
+		if o.err != nil {
+			result.Failed = append(result.Failed, failure(files[i].path, o.err))
 			continue
 		}
-		result.Added = append(result.Added, added)
+		result.Added = append(result.Added, o.added)
 	}
 	return result, nil
 }
@@ -172,39 +170,15 @@ func failure(path string, err error) api.Failure {
 	return api.Failure{Path: path, Code: code, Error: text}
 }
 
-// adder is the state of one Add.
+// adder adds one file.
 type adder struct {
-	node  *Node
-	req   api.AddRequest
-	files []input
-	total int64
-
-	done    atomic.Int64 // bytes of all files
-	current atomic.Int64 // bytes of the file at work
-	name    atomic.Pointer[string]
-}
-
-// report emits progress until the returned function is called.
-func (a *adder) report(emit func(api.Progress)) (stop func()) {
-	if emit == nil {
-		return func() {}
-	}
-	m, phase := newMeter(), "hashing"
-	if a.req.Copy {
-		phase = "copying" // and hashing on the way
-	}
-	return every(progressEvery, func() {
-		p := m.progress(phase, a.done.Load(), a.total)
-		if name := a.name.Load(); name != nil {
-			p.Name = *name
-		}
-		emit(p)
-	})
+	node    *Node
+	req     api.AddRequest
+	current atomic.Int64  // bytes of the file that are done
+	done    *atomic.Int64 // bytes of all files; nil if nobody asks
 }
 
 func (a *adder) add(ctx context.Context, f input) (api.Added, error) {
-	a.current.Store(0)
-	a.name.Store(&f.relative)
 	name := a.req.Name
 	if name == "" {
 		name = filepath.Base(f.path)
@@ -290,8 +264,10 @@ func (n *Node) entry(m *manifest.Manifest, v blockstore.Video, now time.Time) bl
 }
 
 func (a *adder) progress(n int64) {
-	a.done.Add(n)
 	a.current.Add(n)
+	if a.done != nil {
+		a.done.Add(n)
+	}
 }
 
 // unchanged makes sure that the file is still what was there when hashing
