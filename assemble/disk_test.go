@@ -30,6 +30,7 @@ var steps = []string{
 type stepper struct {
 	assemble.Disk
 	index assemble.Index
+	notes assemble.CopyIndex
 	at    func(step string) error
 }
 
@@ -130,6 +131,14 @@ func (s *stepper) DropReceipt(video cid.Cid) error {
 
 func (s *stepper) Finish(m *manifest.Manifest, f blockstore.File, v blockstore.Video, jobs ...blockstore.Job) error {
 	return s.step("finish", func() error { return s.index.Finish(m, f, v, jobs...) })
+}
+
+func (s *stepper) Apply(changes ...blockstore.Change) error {
+	return s.step("put note", func() error { return s.notes.Apply(changes...) })
+}
+
+func (s *stepper) Commit(im *blockstore.Import, m *manifest.Manifest, f blockstore.File, v blockstore.Video, changes ...blockstore.Change) error {
+	return s.step("commit copy", func() error { return s.notes.Commit(im, m, f, v, changes...) })
 }
 
 // config is c with every change going by way of s.

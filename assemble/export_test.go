@@ -2,6 +2,8 @@ package assemble
 
 import (
 	"context"
+
+	"github.com/vidsync/vidsync/blockstore"
 )
 
 // Disk, SystemDisk and Index let tests stand between a File and what it
@@ -10,6 +12,7 @@ type (
 	Disk       = disk
 	SystemDisk = systemDisk
 	Index      = index
+	CopyIndex  = copyIndex
 )
 
 // WithDisk is c with another disk.
@@ -24,9 +27,26 @@ func WithIndex(c Config, i Index) Config {
 	return c
 }
 
-// CopyInBy is CopyIn on another disk.
-func CopyInBy(ctx context.Context, d Disk, src, dir string) (string, error) {
-	return copyIn(ctx, d, src, dir)
+// CopyInBy is CopyIn on another disk and index.
+func CopyInBy(ctx context.Context, store *blockstore.Store, d Disk, i CopyIndex, src, dir string) (string, error) {
+	path, _, err := CopyIn(ctx, store, src, dir, CopyConfig{disk: d, index: i})
+	return path, err
+}
+
+// IndexOf is what CopyIn changes a store by.
+func IndexOf(store *blockstore.Store) CopyIndex { return storeIndex{store} }
+
+// NoteCopy leaves the note of a copy that is about to get its name.
+func NoteCopy(store *blockstore.Store, path string, s blockstore.Stamp) error {
+	return store.Apply(storeNote(path, s))
+}
+
+// Notes is how many such notes there are.
+func Notes(store *blockstore.Store) (n int) {
+	for range store.States(noteKind, "") {
+		n++
+	}
+	return n
 }
 
 // Checkpoint commits a receipt now.

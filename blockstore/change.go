@@ -65,22 +65,23 @@ func (s *Store) Apply(changes ...Change) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	frees, err := checkChanges(changes)
+	frees, size, err := checkChanges(changes)
 	if err != nil {
 		return fmt.Errorf("store %s: %w", name(changes), err)
 	}
-	write := s.update
-	if frees {
-		write = s.remove
-	}
-	err = write(func(t txn) error {
+	build := func(t txn) error {
 		for _, c := range changes {
 			if err := c.effect(t); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
+	}
+	if frees {
+		err = s.remove(build)
+	} else {
+		err = s.updateTogether(size, build)
+	}
 	if err != nil {
 		return fmt.Errorf("store %s: %w", name(changes), err)
 	}
@@ -95,20 +96,20 @@ func name(changes []Change) string {
 	return fmt.Sprintf("%s and %d more", changes[0].what, len(changes)-1)
 }
 
-// checkChanges also tells whether the changes only free room.
-func checkChanges(changes []Change) (frees bool, err error) {
+// checkChanges also tells whether the changes only free room, and their size.
+func checkChanges(changes []Change) (frees bool, size int, err error) {
 	if len(changes) > MaxChanges {
-		return false, fmt.Errorf("%d changes at once, limit %d", len(changes), MaxChanges)
+		return false, 0, fmt.Errorf("%d changes at once, limit %d", len(changes), MaxChanges)
 	}
-	frees, size := true, 0
+	frees = true
 	for _, c := range changes {
 		if c.err != nil {
-			return false, fmt.Errorf("%s: %w", c.what, c.err)
+			return false, 0, fmt.Errorf("%s: %w", c.what, c.err)
 		}
 		frees, size = frees && c.frees, size+c.size
 	}
 	if size > MaxChangeBytes {
-		return false, fmt.Errorf("changes of %d bytes at once, limit %d", size, MaxChangeBytes)
+		return false, 0, fmt.Errorf("changes of %d bytes at once, limit %d", size, MaxChangeBytes)
 	}
-	return frees, nil
+	return frees, size, nil
 }

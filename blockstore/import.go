@@ -22,19 +22,13 @@ type Import struct {
 	s       *Store
 	id      fileID
 	pending []write // blocks not yet written
-	batches int     // written
+	batches int     // that a flush was begun for
 	blocks  int     // received
 	over    bool
 }
 
 // Import begins to add a file.
-func (s *Store) Import() *Import {
-	im := &Import{s: s, id: newFileID()}
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	s.active[im.id] = struct{}{}
-	return im
-}
+func (s *Store) Import() *Import { return &Import{s: s, id: newFileID()} }
 
 // Block takes one block of the file, in any order. It fits
 // manifest.SplitConfig.Block. It keeps o, and writes to the index when enough
@@ -61,19 +55,21 @@ func checkOutboard(b manifest.Block, o manifest.Outboard) error {
 	return nil
 }
 
-// flush writes the pending blocks, and in the journal which ones they are.
+// flush writes the pending blocks, and in the journal which ones they are. From
+// then on the import is under way for whoever removes what is left behind.
 func (im *Import) flush() error {
 	err := im.s.update(func(t txn) error {
+		im.s.active[im.id] = struct{}{}
 		key := fileItemKey(journalKey, im.id, im.batches)
 		if err := t.Set(key, journalValue(im.pending)); err != nil {
 			return err
 		}
 		return t.putBlocks(im.id, im.pending)
 	})
+	im.batches++
 	if err != nil {
 		return fmt.Errorf("record blocks: %w", err)
 	}
-	im.batches++
 	clear(im.pending)
 	im.pending = im.pending[:0]
 	return nil
@@ -91,10 +87,14 @@ func journalValue(writes []write) []byte {
 // visible at once. Every block of m must have been given to Block. f.Stamp must
 // be from before the first byte was read: a file that is not like that any more
 // gives ErrChanged. The fields of f and v that follow from m are filled in. A
-// file that was known at this path is forgotten.
-func (im *Import) Commit(m *manifest.Manifest, f File, v Video) error {
+// file that was known at this path is forgotten. The changes, with the limits of
+// Apply, are made with it or not at all.
+func (im *Import) Commit(m *manifest.Manifest, f File, v Video, changes ...Change) error {
 	if im.over {
 		return errImportOver
+	}
+	if _, _, err := checkChanges(changes); err != nil {
+		return fmt.Errorf("commit %s: %w", f.Path, err)
 	}
 	if im.blocks != m.NumBlocks() {
 		return fmt.Errorf("commit %s: %d blocks imported, the manifest has %d", f.Path, im.blocks, m.NumBlocks())
@@ -108,16 +108,8 @@ func (im *Import) Commit(m *manifest.Manifest, f File, v Video) error {
 		}
 	}
 	var old []orphan
-	err := im.s.update(func(t txn) (err error) {
-		if m.NumBlocks() <= inlineBlocks {
-			if err := t.putSmallManifest(m); err != nil {
-				return err
-			}
-		}
-		if err := t.putBlocks(im.id, im.pending); err != nil {
-			return err
-		}
-		old, err = im.s.publish(t, im.id, m, f, v)
+	err := im.s.updateTogether(im.weight(m), func(t txn) (err error) {
+		old, err = im.write(t, m, f, v, changes)
 		return err
 	})
 	if err != nil {
@@ -129,6 +121,36 @@ func (im *Import) Commit(m *manifest.Manifest, f File, v Video) error {
 		im.s.dropJournal(im.id)
 	}
 	return nil
+}
+
+// write is the last transaction. It returns the file that was replaced.
+func (im *Import) write(t txn, m *manifest.Manifest, f File, v Video, changes []Change) ([]orphan, error) {
+	if m.NumBlocks() <= inlineBlocks {
+		if err := t.putSmallManifest(m); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.putBlocks(im.id, im.pending); err != nil {
+		return nil, err
+	}
+	for _, c := range changes {
+		if err := c.effect(t); err != nil {
+			return nil, err
+		}
+	}
+	return im.s.publish(t, im.id, m, f, v)
+}
+
+// weight is about what the last transaction writes, in bytes.
+func (im *Import) weight(m *manifest.Manifest) int {
+	bytes := recordBytes
+	for _, w := range im.pending {
+		bytes += blockRecordBytes + len(w.outboard)
+	}
+	if m.NumBlocks() <= inlineBlocks {
+		bytes += m.NumBlocks() * digestLen * 2
+	}
+	return bytes
 }
 
 // checkNew checks a file that is about to be recorded.
@@ -173,6 +195,9 @@ func (im *Import) Discard() {
 func (im *Import) end() {
 	im.over = true
 	im.pending = nil
+	if im.batches == 0 {
+		return
+	}
 	im.s.writing.Lock()
 	defer im.s.writing.Unlock()
 	delete(im.s.active, im.id)

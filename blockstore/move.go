@@ -29,7 +29,7 @@ func (s *Store) FileRecord(path string) (f File, err error) {
 // the limits of Apply, are made with it or not at all.
 func (s *Store) MoveFile(from, to string, stamp Stamp, changes ...Change) error {
 	var old []orphan
-	_, err := checkChanges(changes)
+	_, _, err := checkChanges(changes)
 	if err == nil {
 		err = s.update(func(t txn) (err error) {
 			for _, c := range changes {

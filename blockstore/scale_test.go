@@ -41,9 +41,52 @@ func TestManyVideos(t *testing.T) {
 	if n != manyVideos {
 		t.Errorf("%d videos listed", n)
 	}
+	n = 0
+	for f, err := range s.AllFiles() {
+		if err != nil || f.Path == "" {
+			t.Fatalf("file %+v, %v", f, err)
+		}
+		if n++; n%(manyVideos/8) == 0 {
+			most = max(most, liveHeap()-before)
+		}
+	}
+	if n != manyVideos {
+		t.Errorf("%d files listed", n)
+	}
 	if most > manyVideosHeap {
 		t.Errorf("%d MiB of heap in use while listing, limit %d", most>>20, manyVideosHeap>>20)
 	}
+}
+
+// What a list of the catalogue costs in the index.
+func BenchmarkListing(b *testing.B) {
+	const videos = 100_000
+	dir := b.TempDir()
+	fillVideos(b, dir, videos)
+	s, err := Open(dir, Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	for b.Loop() {
+		n := 0
+		for _, err := range s.Videos() {
+			if err != nil {
+				b.Fatal(err)
+			}
+			n++
+		}
+		for _, err := range s.AllFiles() {
+			if err != nil {
+				b.Fatal(err)
+			}
+			n++
+		}
+		if n != 2*videos {
+			b.Fatalf("%d entries and files", n)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/list")
 }
 
 // fillVideos records n videos of one block each, many in a transaction.

@@ -83,8 +83,10 @@ type Store struct {
 	// writing is held while a transaction that writes is built and committed,
 	// so each one sees all before it. It also guards active and fresh.
 	writing sync.Mutex
-	active  map[fileID]struct{}          // of imports under way
+	active  map[fileID]struct{}          // of imports under way that have written something
 	fresh   map[manifest.Digest]struct{} // manifests stored that nothing refers to yet
+
+	queue queue // of changes that are committed together
 
 	journal  *journal // nil: none is kept; under writing
 	changed  signal   // of the catalogue

@@ -40,23 +40,21 @@ func (n *Node) Add(ctx context.Context, req api.AddRequest, emit func(api.Progre
 	if req.Name != "" && len(files) > 1 {
 		return result, api.Errorf(api.CodeUsage, "--name is for one file, these are %d", len(files))
 	}
-	a := adder{node: n, req: req, files: files}
-	for _, f := range files {
-		a.total += f.size
+	if req.Copy {
+		_, _ = assemble.Sweep(n.cfg.Paths.Videos) // what cannot be removed is no hindrance
 	}
+	a := newAddition(n, req, files)
 	stop := a.report(emit)
 	defer stop()
-	for _, f := range files {
-		added, err := a.add(ctx, f)
-		if ctx.Err() != nil {
-			return result, ctx.Err()
-		}
-		if err != nil {
-			result.Failed = append(result.Failed, failure(f.path, err))
-			a.done.Add(f.size - a.current.Load())
+	if err := a.run(ctx); err != nil {
+		return result, err
+	}
+	for i, o := range a.outcomes {
+		if o.err != nil {
+			result.Failed = append(result.Failed, failure(files[i].path, o.err))
 			continue
 		}
-		result.Added = append(result.Added, added)
+		result.Added = append(result.Added, o.added)
 	}
 	return result, nil
 }
@@ -172,64 +170,49 @@ func failure(path string, err error) api.Failure {
 	return api.Failure{Path: path, Code: code, Error: text}
 }
 
-// adder is the state of one Add.
+// adder adds one file.
 type adder struct {
-	node  *Node
-	req   api.AddRequest
-	files []input
-	total int64
+	node *Node
+	req  api.AddRequest
 	// recording is the identity of the file while it grew, or "".
 	recording string
-
-	done    atomic.Int64 // bytes of all files
-	current atomic.Int64 // bytes of the file at work
-	name    atomic.Pointer[string]
-	copying atomic.Bool // the file at work is being copied, not hashed yet
-}
-
-// report emits progress until the returned function is called.
-func (a *adder) report(emit func(api.Progress)) (stop func()) {
-	if emit == nil {
-		return func() {}
-	}
-	m := newMeter()
-	return every(progressEvery, func() {
-		p := m.progress("hashing", a.done.Load(), a.total)
-		if name := a.name.Load(); name != nil {
-			p.Name = *name
-		}
-		if a.copying.Load() {
-			p.Phase, p.Message = "copying", "making the copy"
-		}
-		emit(p)
-	})
+	current   atomic.Int64  // bytes of the file that are done
+	done      *atomic.Int64 // bytes of all files; nil if nobody asks
 }
 
 func (a *adder) add(ctx context.Context, f input) (api.Added, error) {
-	a.current.Store(0)
-	a.name.Store(&f.relative)
-	path, origin := f.path, blockstore.Added
-	if a.req.Copy {
-		a.copying.Store(true)
-		copied, err := assemble.CopyIn(ctx, f.path, a.node.cfg.Paths.Videos)
-		a.copying.Store(false)
-		if err != nil {
-			return api.Added{}, err
-		}
-		path, origin = copied, blockstore.Copied
-	}
 	name := a.req.Name
 	if name == "" {
 		name = filepath.Base(f.path)
 	}
-	v, err := a.index(ctx, path, f.relative, name, origin)
+	path := f.path
+	var v blockstore.Video
+	var err error
+	if a.req.Copy {
+		path, v, err = a.copyIn(ctx, f, name)
+	} else {
+		v, err = a.index(ctx, path, f.relative, name, blockstore.Added)
+	}
 	if err != nil {
-		if origin == blockstore.Copied {
-			err = errors.Join(err, os.Remove(path))
-		}
 		return api.Added{}, err
 	}
 	return api.Added{CID: v.CID.String(), Name: v.Name, Path: path, Size: v.Size}, nil
+}
+
+// copyIn puts a copy of a file into the videos folder and into the blockstore.
+func (a *adder) copyIn(ctx context.Context, f input, name string) (path string, v blockstore.Video, err error) {
+	n := a.node
+	path, v, err = assemble.CopyIn(ctx, n.store, f.path, n.cfg.Paths.Videos, assemble.CopyConfig{
+		Progress: a.progress,
+		Entry: func(m *manifest.Manifest) blockstore.Video {
+			v := blockstore.Video{Name: name, RelPath: f.relative, MediaType: mediaType(name)}
+			return n.entry(m, v, time.Now().UTC())
+		},
+	})
+	if err == nil && n.hooks.wants(hookAdded) {
+		n.logged("store the event that a video was added", n.tellAdded(path))
+	}
+	return path, v, err
 }
 
 // index hashes a file and commits it to the blockstore. A file that is known
@@ -274,16 +257,25 @@ func (n *Node) hash(ctx context.Context, file *os.File, f blockstore.File, v blo
 		return blockstore.Video{}, err
 	}
 	f.When = time.Now().UTC()
-	v.CID, v.Size, v.Blocks, v.State, v.Added = m.CID(), m.Size(), m.NumBlocks(), videoWhole, f.When
-	if old, err := n.store.Video(v.CID); err == nil {
-		v.Added, v.Signer = old.Added, old.Signer
-	}
+	v = n.entry(m, v, f.When)
 	return v, imp.Commit(m, f, v)
 }
 
+// entry fills in what follows from a video's bytes, and what the catalogue says
+// of it already. now is the time.
+func (n *Node) entry(m *manifest.Manifest, v blockstore.Video, now time.Time) blockstore.Video {
+	v.CID, v.Size, v.Blocks, v.State, v.Added = m.CID(), m.Size(), m.NumBlocks(), videoWhole, now
+	if old, err := n.store.Video(v.CID); err == nil {
+		v.Added, v.Signer = old.Added, old.Signer
+	}
+	return v
+}
+
 func (a *adder) progress(n int64) {
-	a.done.Add(n)
 	a.current.Add(n)
+	if a.done != nil {
+		a.done.Add(n)
+	}
 }
 
 // unchanged makes sure that the file is still what was there when hashing

@@ -96,29 +96,51 @@ func (n *Node) fileState(video cid.Cid) (path, state string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	path, state = "", videoMissing
 	if v := n.recordings.version(video); v != nil && len(files) == 0 {
 		path, _ = v.of.where()
 		return path, videoLive, nil
 	}
+	if len(files) == 0 && n.isRemoved(video) {
+		return "", videoRemoved, nil
+	}
+	path, state = n.best(files)
+	return path, state, nil
+}
+
+// best is the best of a video's files and the state that it is in.
+func (n *Node) best(files []blockstore.File) (path, state string) {
+	state = videoMissing
 	for _, f := range files {
-		info, err := os.Stat(f.Path)
-		switch {
-		case err == nil && blockstore.StampOf(info) == f.Stamp && n.damage.of(f.Path, f.Stamp) == nil:
-			return f.Path, videoWhole, nil
-		case err == nil && blockstore.StampOf(info) == f.Stamp:
-			path, state = f.Path, videoDamaged
-		case state == videoDamaged:
-		case err == nil:
-			path, state = f.Path, videoChanged
-		case path == "":
-			path = f.Path
+		now := n.stateAt(f)
+		if path == "" || isBetter(now, state) {
+			path, state = f.Path, now
+		}
+		if state == videoWhole {
+			break
 		}
 	}
-	if len(files) == 0 && n.isRemoved(video) {
-		state = videoRemoved
+	return path, state
+}
+
+// fileStates are the states that a file can be in, the worst first.
+var fileStates = []string{videoMissing, videoChanged, videoDamaged, videoWhole}
+
+func isBetter(state, other string) bool {
+	return slices.Index(fileStates, state) > slices.Index(fileStates, other)
+}
+
+// stateAt is the state that a file on record is in now.
+func (n *Node) stateAt(f blockstore.File) string {
+	info, err := os.Stat(f.Path)
+	switch {
+	case err != nil:
+		return videoMissing
+	case blockstore.StampOf(info) != f.Stamp:
+		return videoChanged
+	case n.damage.of(f.Path, f.Stamp) != nil:
+		return videoDamaged
 	}
-	return path, state, nil
+	return videoWhole
 }
 
 // filePath is a file that holds the video whole.
@@ -150,65 +172,6 @@ func (n *Node) copyAt(video cid.Cid, path string) (string, error) {
 func (n *Node) isWhole(_ context.Context, video cid.Cid) bool {
 	_, state, err := n.fileState(video)
 	return err == nil && (state == videoWhole || state == videoDamaged)
-}
-
-// Videos lists the catalogue, and the videos that are on their way.
-func (n *Node) Videos(ctx context.Context) ([]api.Video, error) {
-	videos := []api.Video{}
-	if err := n.damage.refresh(); err != nil {
-		return nil, err
-	}
-	for v, err := range n.store.Videos() {
-		if err != nil {
-			return nil, err
-		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		out, err := n.listed(v)
-		if err != nil {
-			return nil, err
-		}
-		videos = append(videos, out)
-	}
-	for job, err := range n.store.Jobs() {
-		if err != nil {
-			return nil, err
-		}
-		if v, ok := n.listedLive(job); ok {
-			videos = append(videos, v)
-		} else if arrives, err := n.arrives(job); err != nil {
-			return nil, err
-		} else if arrives {
-			videos = append(videos, n.arriving(ctx, job))
-		}
-	}
-	return videos, nil
-}
-
-func (n *Node) listed(v blockstore.Video) (api.Video, error) {
-	path, state, err := n.fileState(v.CID)
-	if err != nil {
-		return api.Video{}, err
-	}
-	out := api.Video{
-		CID: v.CID.String(), Name: v.Name, Size: v.Size, MediaType: v.MediaType,
-		Added: v.Added, State: state, Path: path,
-	}
-	if state == videoWhole || state == videoLive {
-		out.Have = v.Size
-	}
-	if state == videoDamaged {
-		out.Damage = n.damageOf(path)
-		out.Have = v.Size - damagedBytes(out.Damage)
-	}
-	if state == videoRemoved {
-		out.Removed, err = n.removalOf(v.CID)
-	}
-	if t := n.transcriptState(v.CID); t != nil {
-		out.Transcript = t.State
-	}
-	return out, err
 }
 
 // damageOf is what is known to be wrong in a file.

@@ -158,6 +158,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if n.store, err = blockstore.Open(p.Index, blockstore.Config{Logger: n.log, Journal: p.Journal, Journaled: isPending}); err != nil {
 		return indexError(p.Index, err)
 	}
+	n.sweepCopies()
 	tc := n.cfg.Transcribe
 	tc.Logger = n.log
 	if n.transcriber, err = transcribe.New(tc); err != nil {

@@ -59,6 +59,15 @@ type scrubber struct {
 	unused atomic.Int64 // what a checker counts and a scrub does not need
 }
 
+// sweepCopies removes the copies that have got their names, but that a killed
+// process did not record.
+func (n *Node) sweepCopies() {
+	removed, err := assemble.SweepNoted(n.store)
+	if len(removed) > 0 || err != nil {
+		n.log.Info("removed copies that were not recorded", "paths", removed, "error", err)
+	}
+}
+
 // tidyVideos sees to the files of videos in the background: what killed copies
 // left, then what a disk has forgotten.
 func (n *Node) tidyVideos(ctx context.Context) error {

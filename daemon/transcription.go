@@ -150,6 +150,11 @@ func (n *Node) transcriptState(video cid.Cid) *api.Transcript {
 	if err != nil {
 		return nil
 	}
+	return transcriptOf(job)
+}
+
+// transcriptOf is what a transcription's job says of the transcript.
+func transcriptOf(job blockstore.Job) *api.Transcript {
 	var spec transcriptionSpec
 	if err := json.Unmarshal(job.Spec, &spec); err == nil && spec.Result != nil {
 		return spec.Result

@@ -15,7 +15,7 @@ import (
 // SplitConfig tunes Split. The zero value hashes on every core.
 type SplitConfig struct {
 	// Workers is how many blocks are hashed at once; 0 means one a core.
-	// Each holds one buffer of PieceSize.
+	// Each holds one buffer of PieceSize, or of a shorter video's size.
 	Workers int
 	// Progress, if set, is called after each piece with the bytes that were
 	// read since the last call. It is called from several goroutines.
@@ -64,7 +64,7 @@ type splitter struct {
 }
 
 func (s *splitter) run(ctx context.Context) error {
-	buf := make([]byte, PieceSize)
+	buf := make([]byte, min(PieceSize, s.size))
 	for {
 		i := int(s.next.Add(1) - 1)
 		if i >= len(s.blocks) {
