@@ -16,7 +16,8 @@ func newDoctor(a *app) *cobra.Command {
 		Use:   "doctor",
 		Short: "check this machine and say how to mend it",
 		Long: `Checks what vidsync needs of this machine: transcription engine, ffmpeg, ports, clock,
-disk, local discovery and UDP buffers. Prints the remedy for each finding. The exit
+disk, local discovery, firewall, router, watched folders and UDP buffers. What only a
+running daemon can know, it is asked. Prints the remedy for each finding. The exit
 code is 1 if there is a problem; warnings alone give 0.
 
 With --rebuild the index is made anew from the journal beside it and from the videos

@@ -79,15 +79,7 @@ func cmdNAT(ts *testscript.TestScript, neg bool, args []string) {
 	for i, side := range []string{"left", "right"} {
 		plan += strings.NewReplacer("PS", "P"+side, " S ", " "+side+" ", "N", fmt.Sprint(i+2), "HOW", how).Replace(sidePlan)
 	}
-	for line := range strings.Lines(strings.ReplaceAll(plan, "P", prefix)) {
-		words := strings.Fields(line)
-		if len(words) == 0 {
-			continue
-		}
-		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
-			ts.Fatalf("%v: %s", words, out)
-		}
-	}
+	runPlan(ts, strings.ReplaceAll(plan, "P", prefix))
 	for _, host := range []string{"pub", "left", "right"} {
 		ts.Setenv(strings.ToUpper(host), prefix+host)
 	}

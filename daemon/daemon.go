@@ -238,6 +238,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	})
 	g.Go(func() error { return net.server.Run(ctx) })
 	g.Go(func() error { return net.discover(ctx, n.trust) })
+	g.Go(func() error { return n.hurryAfterChange(ctx, net) })
 	g.Go(func() error { return n.store.Run(ctx) })
 	g.Go(func() error { return n.limits.run(ctx) })
 	g.Go(func() error { return n.sendReports(ctx, net) })

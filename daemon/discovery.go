@@ -2,14 +2,15 @@ package daemon
 
 import (
 	"context"
-	"math/rand/v2"
 	"slices"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/host"
 	libp2pnet "github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/discovery/mdns"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	ma "github.com/multiformats/go-multiaddr"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -20,12 +21,9 @@ const (
 	// maxLANPeers bounds what mDNS may make us remember.
 	maxLANPeers = 256
 
-	mdnsRetry    = 15 * time.Second // while no interface is up
-	dialTimeout  = 20 * time.Second
-	redialFirst  = 1 * time.Second
-	redialLast   = 2 * time.Minute
-	contactCheck = 5 * time.Second
-	protectTag   = "vidsync trusted"
+	mdnsRetry   = 15 * time.Second // while no interface is up
+	dialTimeout = 20 * time.Second
+	protectTag  = "vidsync trusted"
 )
 
 // discover keeps the node in touch with the peers that it trusts and those it
@@ -35,28 +33,28 @@ func (n *network) discover(ctx context.Context, trust *trustList) error {
 	if n.mdns {
 		g.Go(func() error { return n.runMDNS(ctx) })
 	}
+	g.Go(func() error { return n.watchInterfaces(ctx) })
+	g.Go(func() error { return n.probeSuspects(ctx) })
+	g.Go(func() error { return n.observeNAT(ctx, trust) })
 	g.Go(func() error { return n.keepContact(ctx, trust) })
 	return g.Wait()
 }
 
-// runMDNS announces the node and listens for others. The records are made once
-// at start, so the service starts anew when the host's addresses change.
+// runMDNS announces the node and listens for others. Both are about the
+// interfaces and addresses of the moment, so the service starts anew when those
+// change.
 func (n *network) runMDNS(ctx context.Context) error {
-	changed, err := n.host.EventBus().Subscribe(new(event.EvtLocalAddressesUpdated))
-	if err != nil {
-		return err
-	}
-	defer changed.Close()
 	for ctx.Err() == nil {
+		changed := n.interfaces.next()
 		var retry <-chan time.Time
-		service := mdns.NewMdnsService(n.host, mdnsService, n)
+		service := mdns.NewMdnsService(currentHost{n.host, n.interfaces}, mdnsService, n)
 		if err := service.Start(); err != nil {
 			n.log.Debug("mdns cannot start yet", "error", err)
 			retry = time.After(mdnsRetry)
 		}
 		select {
 		case <-ctx.Done():
-		case <-changed.Out():
+		case <-changed:
 		case <-retry:
 		}
 		if err := service.Close(); err != nil {
@@ -66,23 +64,62 @@ func (n *network) runMDNS(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// currentHost is a host whose network knows its addresses of the moment. libp2p's
+// own answer may be a minute old, and mDNS asks once.
+type currentHost struct {
+	host.Host
+	interfaces *interfaces
+}
+
+// Network implements host.Host.
+func (h currentHost) Network() libp2pnet.Network {
+	return currentNetwork{h.Host.Network(), h.interfaces}
+}
+
+type currentNetwork struct {
+	libp2pnet.Network
+	interfaces *interfaces
+}
+
+// InterfaceListenAddresses implements network.Network.
+func (n currentNetwork) InterfaceListenAddresses() ([]ma.Multiaddr, error) {
+	return n.interfaces.listening(), nil
+}
+
 // HandlePeerFound remembers a node of this LAN. mDNS calls it.
 func (n *network) HandlePeerFound(info peer.AddrInfo) {
 	if info.ID == n.host.ID() || len(info.Addrs) == 0 {
 		return
 	}
 	info.Addrs = info.Addrs[:min(len(info.Addrs), maxPeerAddrs)]
+	n.suspectMoved(n.host.Network().ConnsToPeer(info.ID), info.Addrs)
+	n.remember(info)
+	notify(n.stirred)
+}
+
+func (n *network) remember(info peer.AddrInfo) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.lan[info.ID] = info
+	n.found[info.ID] = true
 	for other := range n.lan {
 		if len(n.lan) <= maxLANPeers {
 			break
 		}
 		if other != info.ID {
 			delete(n.lan, other) // any: map order is random, and it will be found again
+			delete(n.found, other)
 		}
 	}
+}
+
+// justFound are the peers that mDNS found since the last call.
+func (n *network) justFound() map[peer.ID]bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	found := n.found
+	n.found = map[peer.ID]bool{}
+	return found
 }
 
 // onLAN is what mDNS found of a peer.
@@ -104,48 +141,8 @@ func (n *network) lanPeers() []peer.AddrInfo {
 	return found
 }
 
-// keepContact connects to trusted and static peers whenever they are not
-// connected, each after a growing pause.
-func (n *network) keepContact(ctx context.Context, trust *trustList) error {
-	type attempt struct {
-		next  time.Time
-		pause time.Duration
-	}
-	attempts := map[peer.ID]*attempt{}
-	var g errgroup.Group
-	g.SetLimit(16)
-	defer g.Wait()
-	tick := time.NewTicker(contactCheck)
-	defer tick.Stop()
-	for {
-		for _, info := range n.contacts(trust) {
-			a := attempts[info.ID]
-			if a == nil {
-				a = &attempt{pause: redialFirst}
-				attempts[info.ID] = a
-			}
-			if n.connected(info.ID) {
-				a.pause = redialFirst
-				continue
-			}
-			if time.Now().Before(a.next) {
-				continue
-			}
-			if g.TryGo(func() error { n.connect(ctx, info); return nil }) {
-				a.next = time.Now().Add(jitter(a.pause))
-				a.pause = min(2*a.pause, redialLast)
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-	}
-}
-
-// contacts are the peers worth a connection at any time, with all addresses
-// known for them.
+// contacts are the peers worth a connection at any time, with the addresses that
+// are known for them beside those that the host remembers for some minutes.
 func (n *network) contacts(trust *trustList) []peer.AddrInfo {
 	infos := slices.Clone(n.staticPeers())
 	for _, p := range trust.all() {
@@ -153,7 +150,8 @@ func (n *network) contacts(trust *trustList) []peer.AddrInfo {
 		if lan, ok := n.onLAN(p.ID); ok {
 			info.Addrs = append(info.Addrs, lan.Addrs...)
 		}
-		if len(info.Addrs) > 0 && info.ID != n.host.ID() {
+		known := len(info.Addrs) > 0 || len(n.host.Peerstore().Addrs(p.ID)) > 0 // from when it was last connected
+		if known && info.ID != n.host.ID() {
 			infos = append(infos, info)
 		}
 		n.host.ConnManager().Protect(p.ID, protectTag)
@@ -179,6 +177,9 @@ func (n *network) relayOnly(id peer.ID) bool {
 func (n *network) connect(ctx context.Context, info peer.AddrInfo) error {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
+	if dialer, ok := n.host.Network().(*swarm.Swarm); ok {
+		dialer.Backoff().Clear(info.ID) // callers pause in a way of their own
+	}
 	overRelay := n.host.Network().Connectedness(info.ID) == libp2pnet.Limited
 	if overRelay {
 		ctx = libp2pnet.WithForceDirectDial(ctx, "have a relayed connection")
@@ -192,9 +193,4 @@ func (n *network) connect(ctx context.Context, info peer.AddrInfo) error {
 		n.log.Debug("connect", "peer", info.ID, "error", err)
 	}
 	return err
-}
-
-// jitter spreads a pause over three quarters to five quarters of itself.
-func jitter(d time.Duration) time.Duration {
-	return d*3/4 + rand.N(d/2+1)
 }

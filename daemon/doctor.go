@@ -37,7 +37,8 @@ const (
 func (n *Node) Doctor(ctx context.Context) ([]api.Check, error) {
 	checks := []api.Check{n.checkIdentity()}
 	checks = append(checks, n.checkNetwork()...)
-	checks = append(checks, n.checkPeers())
+	checks = append(checks, n.checkReach()...)
+	checks = append(checks, n.checkPeers(), n.checkWatches(ctx))
 	checks = append(checks, n.checkDisk()...)
 	checks = append(checks, n.checkVideos(ctx), n.checkScrub())
 	checks = append(checks, n.checkHooks()...)

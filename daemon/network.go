@@ -73,32 +73,46 @@ type network struct {
 	mdns    bool
 	relayed bool // data may cross relays
 
+	interfaces *interfaces
+	suspects   chan libp2pnet.Conn // connections that may be dead
+	nat        *natView
+	stirred    chan struct{} // holds one: a peer was found or lost
+
 	down   protocol.Pacer   // of pieces on their way here
 	server *protocol.Server // set before Run says that the node is on the network
 
 	mu     sync.Mutex
 	lan    map[peer.ID]peer.AddrInfo // found by mDNS
+	found  map[peer.ID]bool          // of those, what keepContact has not seen yet
 	static []peer.AddrInfo
 }
 
 // startNetwork makes the host listen. The caller must Close the result.
 func startNetwork(cfg Config, key crypto.PrivKey, trust *trustList, registry prometheus.Registerer, log *slog.Logger) (*network, error) {
-	n := &network{traffic: metrics.NewBandwidthCounter(), buffers: protocol.NewBuffers(keptBuffers), log: log, mdns: !cfg.NoMDNS, relayed: cfg.RelayData, lan: map[peer.ID]peer.AddrInfo{}}
+	n := &network{
+		traffic: metrics.NewBandwidthCounter(), buffers: protocol.NewBuffers(keptBuffers), log: log, mdns: !cfg.NoMDNS, relayed: cfg.RelayData,
+		interfaces: newInterfaces(), suspects: make(chan libp2pnet.Conn, maxSuspects), nat: newNATView(), stirred: make(chan struct{}, 1),
+		lan: map[peer.ID]peer.AddrInfo{}, found: map[peer.ID]bool{},
+	}
 	var err error
 	if n.static, err = parseStatic(cfg.Peers); err != nil {
 		return nil, err
 	}
 	if len(cfg.Listen) > 0 {
-		n.host, err = newHost(cfg, key, trust, registry, n.traffic, cfg.Listen)
-	} else if n.host, err = newHost(cfg, key, trust, registry, n.traffic, DefaultListen()); err != nil {
+		n.host, err = n.newHost(cfg, key, trust, registry, cfg.Listen)
+	} else if n.host, err = n.newHost(cfg, key, trust, registry, DefaultListen()); err != nil {
 		log.Warn("default port is taken, listening on another", "port", DefaultPort, "error", err)
-		n.host, err = newHost(cfg, key, trust, registry, n.traffic, listenOn(0))
+		n.host, err = n.newHost(cfg, key, trust, registry, listenOn(0))
 	}
 	if api.CodeOf(err) == api.CodeUsage {
 		return nil, err // it is about something else
 	}
 	if err != nil {
 		return nil, api.Errorf(api.CodeUsage, "listen on %s: %w; choose another address with --listen", strings.Join(cfg.Listen, " "), err)
+	}
+	n.interfaces.listens(n.host.Network().ListenAddresses())
+	if err := n.listenForNAT(); err != nil {
+		return nil, errors.Join(err, n.host.Close())
 	}
 	return n, nil
 }
@@ -137,8 +151,8 @@ func (n *network) client() protocol.ClientConfig {
 // Close ends all connections.
 func (n *network) Close() error { return n.host.Close() }
 
-func newHost(cfg Config, key crypto.PrivKey, trust *trustList, registry prometheus.Registerer, traffic metrics.Reporter, listen []string) (host.Host, error) {
-	reaching, err := reach(cfg, trust, listen)
+func (n *network) newHost(cfg Config, key crypto.PrivKey, trust *trustList, registry prometheus.Registerer, listen []string) (host.Host, error) {
+	reaching, err := reach(cfg, trust, n.nat, listen)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +173,11 @@ func newHost(cfg Config, key crypto.PrivKey, trust *trustList, registry promethe
 		libp2p.Ping(false), // nobody asks, and each stream would have a window
 		libp2p.ResourceManager(resources),
 		libp2p.ConnectionManager(conns),
-		libp2p.BandwidthReporter(traffic),
+		libp2p.BandwidthReporter(n.traffic),
+		libp2p.AddrsFactory(n.interfaces.correct),
+		// They would stop dialling peers whose network was away for long.
+		libp2p.UDPBlackHoleSuccessCounter(nil),
+		libp2p.IPv6BlackHoleSuccessCounter(nil),
 		libp2p.SwarmOpts(swarm.WithDialRanker(tcpFirst)),
 		libp2p.UserAgent("vidsync/"+cfg.Version),
 		libp2p.PrometheusRegisterer(registry),

@@ -67,6 +67,18 @@ func (o *outbox) settle(to peer.ID, err error) {
 	o.next[to] = time.Now().Add(jitter(o.pause[to]))
 }
 
+// retryLost lets peers that are not connected be tried at once when they are back.
+func (o *outbox) retryLost(connected func(peer.ID) bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for id := range o.next {
+		if !connected(id) {
+			delete(o.pause, id)
+			delete(o.next, id)
+		}
+	}
+}
+
 func (o *outbox) ready(to peer.ID) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -81,6 +93,7 @@ func (n *Node) sendNotices(ctx context.Context, net *network) error {
 	for {
 		var g errgroup.Group
 		g.SetLimit(noticeSenders)
+		n.outbox.retryLost(net.connected)
 		for _, to := range net.host.Network().Peers() {
 			if !net.connected(to) || !n.trust.has(to) || !n.outbox.ready(to) {
 				continue

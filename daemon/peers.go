@@ -6,9 +6,7 @@ import (
 	"sync"
 	"time"
 
-	libp2pnet "github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/vidsync/vidsync/api"
@@ -147,11 +145,8 @@ func (n *Node) observe(ctx context.Context, net *network, p *api.Peer) {
 	if addr := remote.String(); !slices.Contains(p.Addrs, addr) {
 		p.Addrs = append(slices.Clip(p.Addrs), addr)
 	}
-	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
-	defer cancel()
-	ctx = libp2pnet.WithNoDial(ctx, "round trip")
-	if res, ok := <-ping.Ping(ctx, net.host, id); ok && res.Error == nil {
-		p.RoundTripMS = float64(res.RTT.Microseconds()) / 1000
+	if rtt, err := roundTrip(ctx, conns[0], pingTimeout); err == nil {
+		p.RoundTripMS = float64(rtt.Microseconds()) / 1000
 	}
 }
 

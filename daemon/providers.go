@@ -25,6 +25,7 @@ const (
 	maxStrangers   = 64  // of those, so that strangers crowd out nobody
 
 	askAgainFirst = time.Second
+	askAgainSoon  = 10 * time.Second // at most, of a peer that has served the fetch
 	askAgainLast  = time.Minute
 )
 
@@ -189,10 +190,13 @@ func (p *providers) strangers() []peer.AddrInfo {
 // keepAsking serves one candidate: connect, ask, hand to the exchange, and
 // again after a pause once it is lost.
 func (p *providers) keepAsking(ctx context.Context, info peer.AddrInfo) {
-	pause := askAgainFirst
+	pause, last := askAgainFirst, askAgainLast
 	for ctx.Err() == nil && !p.isBanned(info.ID) {
 		started := time.Now()
 		err := p.ask(ctx, info)
+		if p.serves(info.ID) {
+			last = askAgainSoon // its way here is interrupted
+		}
 		p.answer(info.ID, err)
 		if ctx.Err() == nil {
 			p.log.Debug("provider lost", "video", p.video, "peer", info.ID, "reason", err)
@@ -207,20 +211,23 @@ func (p *providers) keepAsking(ctx context.Context, info peer.AddrInfo) {
 		if p.rested(ctx, info.ID, jitter(pause)) {
 			pause = askAgainFirst
 		} else {
-			pause = min(2*pause, askAgainLast)
+			pause = min(2*pause, last)
 		}
 	}
 }
 
-// rested waits, but not once the peer has connected meanwhile: then it tells so
-// at once.
+// rested waits, but not once the peer has connected or this machine's network
+// has changed meanwhile: then it tells so at once.
 func (p *providers) rested(ctx context.Context, id peer.ID, pause time.Duration) bool {
 	was := p.net.connected(id)
+	changed := p.net.interfaces.next()
 	end := time.Now().Add(pause)
 	for left := pause; left > 0; left = time.Until(end) {
 		select {
 		case <-ctx.Done():
 			return false
+		case <-changed:
+			return true
 		case <-time.After(min(left, candidateCheck)):
 		}
 		is := p.net.connected(id)
@@ -324,6 +331,13 @@ func (p *providers) answer(id peer.ID, err error) {
 	if err == nil {
 		p.served = time.Now()
 	}
+}
+
+// serves tells whether the peer has pieces, for all that is known.
+func (p *providers) serves(id peer.ID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked[id] == nil
 }
 
 // ban remembers a peer that sent wrong bytes. It is not asked again.

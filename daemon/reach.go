@@ -35,14 +35,14 @@ const (
 // own network: addresses that a router forwards, hole punching, and relays.
 // A relayed connection is one of last resort, and libp2p marks it as limited:
 // protocol uses it only where Config.RelayData allows that.
-func reach(cfg Config, trust *trustList, listen []string) ([]libp2p.Option, error) {
+func reach(cfg Config, trust *trustList, nat *natView, listen []string) ([]libp2p.Option, error) {
 	opts := []libp2p.Option{
 		libp2p.EnableRelay(),
 		libp2p.EnableHolePunching(),
 		libp2p.EnableNATService(),
 	}
 	if !cfg.NoPortMap && listensOutside(listen) {
-		opts = append(opts, libp2p.NATPortMap())
+		opts = append(opts, libp2p.NATManager(nat.manager))
 	}
 	if cfg.RelayService {
 		opts = append(opts, libp2p.ForceReachabilityPublic(), libp2p.EnableRelayService(

@@ -32,7 +32,8 @@ const maxFrame = 256 << 10
 
 // Connections makes a host's TCP connections fit for pieces: TLS over a
 // connection that is read and written in large steps, and yamux with larger
-// messages and windows. Other nodes notice nothing of it.
+// messages and windows. A connection whose other end has gone silent ends after
+// 10 s. Other nodes notice nothing of it.
 func Connections() libp2p.Option {
 	mux := *yamux.DefaultTransport
 	mux.InitialStreamWindowSize = StreamWindow
@@ -64,6 +65,7 @@ func (t *batchedTLS) SecureOutbound(ctx context.Context, insecure net.Conn, p pe
 }
 
 func batched(insecure net.Conn, secure func(net.Conn) (sec.SecureConn, error)) (sec.SecureConn, error) {
+	noticeDeath(insecure)
 	conn := &batchConn{Conn: insecure}
 	s, err := secure(conn)
 	if err != nil {
