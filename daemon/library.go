@@ -113,7 +113,8 @@ func (l *library) ManifestNode(_ context.Context, video cid.Cid, path []int) ([]
 }
 
 // Holdings says which pieces of a video can be had here. The channel is closed
-// at the next change; it is nil for a video that is not being fetched.
+// at the next change; it is nil for a video that is not being fetched, whose
+// disk goes and comes back without a word.
 func (l *library) Holdings(video cid.Cid) (*manifest.Holdings, <-chan struct{}, error) {
 	if f := l.fetching(video); f != nil {
 		have, changed := f.file.Load().Holdings()
