@@ -3,6 +3,10 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 PREFIX  ?= /usr/local
 FUZZTIME ?= 20s
+# Of make soak: an edge, a server, a link and a card that fail while files are
+# recorded; a server that follows so many edges.
+FIELD ?= -chaos 10m -files 200
+EDGES ?= -edges 50
 # The commit's time, so that the same commit gives the same packages.
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 RELEASES = amd64 arm64 arm
@@ -48,6 +52,8 @@ bench-parts: ## benchmarks of the parts
 
 soak: build ## real daemons killed again and again, and power cuts; SOAK='-rounds 200 -seed 5 -only steps -dir DIR'
 	go run ./internal/soak -vidsync bin/vidsync $(SOAK)
+	go run ./internal/soak -vidsync bin/vidsync -only field $(FIELD)
+	go run ./internal/soak -vidsync bin/vidsync -only edges $(EDGES)
 	go test ./assemble -run PowerCut -soak 200 -timeout 30m
 
 install: build share ## program, manual page, completions and user unit into $(DESTDIR)$(PREFIX)

@@ -252,9 +252,13 @@ func (q *jobQueue) workOnce(ctx context.Context, kind string, run func(context.C
 	return nil
 }
 
-// next waits for a job of the kind whose time has come, and marks it running.
+// next waits for a job of the kind whose time has come, and marks it running. A
+// node that stops begins none.
 func (q *jobQueue) next(ctx context.Context, kind string) (context.Context, *task, error) {
 	for {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
 		q.mu.Lock()
 		t, pause := q.first(kind)
 		if t != nil && pause <= 0 {

@@ -282,6 +282,25 @@ func TestStoppedNodeKeepsItsJob(t *testing.T) {
 	}
 }
 
+func TestStoppedNodeBeginsNoJob(t *testing.T) {
+	q := testQueue(t)
+	for seed := range byte(3) {
+		if _, _, err := q.submit(testJob(t, seed)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	begun := 0
+	err := q.work(ctx, kindFetch, func(context.Context, *task) error {
+		begun++
+		cancel()
+		return ctx.Err()
+	})
+	if !errors.Is(err, context.Canceled) || begun != 1 {
+		t.Errorf("%d jobs were begun, and work ended with %v", begun, err)
+	}
+}
+
 func TestFetchOutcome(t *testing.T) {
 	nobody := &waitError{err: api.Errorf(api.CodeUnavailable, "no provider")}
 	yields := &waitError{err: nobody.err, yields: true}

@@ -120,7 +120,7 @@ func (l *library) ManifestNode(_ context.Context, video cid.Cid, path []int) ([]
 
 // Holdings says which pieces of a video can be had here. The channel is closed
 // at the next change; it is nil for a video that is neither being fetched,
-// nor recorded, nor withdrawn.
+// nor recorded, nor withdrawn; a disk goes and comes back without a word.
 func (l *library) Holdings(video cid.Cid) (*manifest.Holdings, <-chan struct{}, error) {
 	if v := l.recordings.version(video); v != nil {
 		have, changed := v.holdings()

@@ -20,7 +20,7 @@ func (x *Exchange) Have(block int, mask uint32) {
 	for ; news != 0; news &= news - 1 {
 		at := piece{block, bits.TrailingZeros32(news)}
 		x.recall(at)
-		x.index.add(at)
+		x.had(at)
 	}
 	x.schedule(time.Now())
 	x.conclude()

@@ -129,11 +129,20 @@ func (x *Exchange) forget(p *peer, at piece, now time.Time) {
 }
 
 // partWith lets a peer go that denies one piece after another, or has denied
-// all that it announced. What it said it holds is not so any more, and it may
-// never say so: asked anew, it tells what it holds now.
+// some that it announced and offers nothing else. What it said it holds is not so
+// any more, and it may never say so: asked anew, it tells what it holds now.
 func (x *Exchange) partWith(p *peer) {
-	if p.denied >= maxDenied || p.denied > 0 && len(p.requests) == 0 && !x.index.offers(p.holder) {
+	if p.denied >= maxDenied || p.denials > 0 && len(p.requests) == 0 && !x.index.offers(p.holder) {
 		x.dismiss(p, Gone)
+	}
+}
+
+// had records that a piece is in the sink. It may be the last that a peer offered
+// which has denied others.
+func (x *Exchange) had(at piece) {
+	x.index.add(at)
+	for _, p := range slices.Clone(x.peers) {
+		x.partWith(p)
 	}
 }
 
@@ -177,7 +186,7 @@ func (x *Exchange) settled(ctx context.Context, r *request, err error) (convicte
 	delete(x.flights, f.piece)
 	switch {
 	case err == nil:
-		x.index.add(f.piece)
+		x.had(f.piece)
 		r.peer.strikes = 0
 	case errors.Is(err, manifest.ErrCorrupt):
 		x.index.giveBack(f.piece)

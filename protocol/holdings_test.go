@@ -39,6 +39,20 @@ func TestHoldingsOfNothing(t *testing.T) {
 	}
 }
 
+// What comes back without a word, as a disk does, is found by looking again.
+func TestHoldingsThatComeBackInSilence(t *testing.T) {
+	lib := newLibrary(smallVideo(t))
+	lib.silent = true
+	lib.change(func(h *manifest.Holdings) { h.Remove(0, h.FullMask(0)); h.Remove(1, h.FullMask(1)) })
+	server, client := newHosts(t, "tcp")
+	serve(t, server, protocol.ServerConfig{Library: lib, LookAgainAfter: time.Millisecond})
+	r := run(t, client, server.ID(), lib.manifest, protocol.ClientConfig{})
+	lib.change(func(h *manifest.Holdings) { h.Add(0, 1) })
+	eventually(t, "first piece", func() bool { return r.mask(0) == 1 })
+	lib.change(func(h *manifest.Holdings) { h.Add(1, 1) })
+	eventually(t, "another one", func() bool { return r.mask(1) == 1 })
+}
+
 func TestHoldingsCoalesce(t *testing.T) {
 	lib := newLibrary(smallVideo(t))
 	lib.change(func(h *manifest.Holdings) { h.Remove(0, h.FullMask(0)) })

@@ -74,6 +74,7 @@ type holdingsFeed struct {
 	video   cid.Cid
 	told    []uint32 // mask of each block
 	changed <-chan struct{}
+	lacking bool // not all pieces can be read now
 	behind  bool // more has changed than one message could say
 }
 
@@ -87,7 +88,7 @@ func (h *holdingsFeed) snapshot() (*manifest.Holdings, error) {
 		h.server.logInternal("cannot serve holdings", err)
 		return nil, err
 	}
-	h.changed = changed
+	h.changed, h.lacking = changed, !now.Complete()
 	return now, nil
 }
 
@@ -141,14 +142,19 @@ func (h *holdingsFeed) run(ctx context.Context) error {
 	}
 }
 
-// awaitChange returns when there is something to tell and some time has
+// awaitChange returns when there may be something to tell and some time has
 // passed since the last look, so that changes are told together.
 func (h *holdingsFeed) awaitChange(ctx context.Context) error {
 	pause := time.NewTimer(changesEvery)
 	defer pause.Stop()
+	var again <-chan time.Time
+	if h.changed == nil && h.lacking {
+		again = time.After(h.server.cfg.LookAgainAfter)
+	}
 	if !h.behind {
 		select {
 		case <-h.changed:
+		case <-again:
 		case <-ctx.Done():
 			return ctx.Err()
 		}

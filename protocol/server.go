@@ -26,8 +26,9 @@ type Library interface {
 	// video's root: the index of the link to follow at each level.
 	ManifestNode(ctx context.Context, video cid.Cid, path []int) ([]byte, error)
 	// Holdings returns a snapshot, which is then the caller's, of what can be
-	// served of a video, and a channel that is closed at the next change
-	// (nil: there will be none).
+	// served of a video, and a channel that is closed at the next change. Nil
+	// means that none will be told: if something is missing, it is asked again
+	// now and then, for a disk may come back.
 	Holdings(video cid.Cid) (now *manifest.Holdings, changed <-chan struct{}, err error)
 	// Piece reads one piece into buf, which has manifest.PieceSize bytes and
 	// is page-aligned, and appends its proof to proof[:0]. It is only asked
@@ -77,6 +78,10 @@ type ServerConfig struct {
 	// answered busy. Default 8 s, which is longer than StandstillAfter; keep
 	// it well below the Timeout of clients.
 	BusyAfter time.Duration
+	// LookAgainAfter is how long the client of a video that is not all here,
+	// and of which no change will be told, may wait to hear that more of it
+	// can be read. Default 10 s.
+	LookAgainAfter time.Duration
 	// Up limits how fast pieces leave, to all peers together; they share it
 	// evenly. Nil: no limit.
 	Up Pacer
@@ -104,6 +109,9 @@ func (c ServerConfig) withDefaults() ServerConfig {
 	}
 	if c.BusyAfter <= 0 {
 		c.BusyAfter = 8 * time.Second
+	}
+	if c.LookAgainAfter <= 0 {
+		c.LookAgainAfter = 10 * time.Second
 	}
 	for _, d := range []struct {
 		limit *int

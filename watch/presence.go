@@ -57,6 +57,11 @@ func (t *tracker) checkPresence() {
 	}
 }
 
+// doubt has the presence checked at once: something is not there any more, and
+// nobody said so. If all of it went, it is looked at again when it is back, also
+// if that is before the next check.
+func (t *tracker) doubt() { t.presence.check = t.now() }
+
 func (t *tracker) arrive(device uint64) {
 	t.presence.device = device
 	t.tree.root.device = device

@@ -36,6 +36,23 @@ func TestFolderGoesAndComesBack(t *testing.T) {
 	})
 }
 
+// A card that is out for less than the pause between two looks whether it is
+// there takes no files with it that are not finished yet.
+func TestFolderBlinks(t *testing.T) {
+	bubble(t, func(t *testing.T, dir string) {
+		card, away := filepath.Join(dir, "card"), filepath.Join(dir, "away")
+		mkdir(t, card)
+		write(t, filepath.Join(card, "a.mp4"), 1)
+		s := begin(t, watch.Config{Dir: card, Settle: 3 * time.Second}, newLedger(), passOnly)
+		time.Sleep(2 * time.Second)
+		rename(t, card, away)
+		time.Sleep(2 * time.Second) // a.mp4 was to be finished now
+		rename(t, away, card)
+		time.Sleep(20 * time.Second)
+		equalLines(t, s.lines(), "unavailable .", "available .", "finished a.mp4 1")
+	})
+}
+
 // What happens to the folder while handle is busy is told in order and once.
 func TestFolderComesAndGoesWhileHandleIsBusy(t *testing.T) {
 	bubble(t, func(t *testing.T, dir string) {

@@ -19,6 +19,9 @@ func (t *tracker) touch(d *dir, name string, h hint) {
 			f.pass = d.pass
 		}
 	case err != nil || !counts(&st):
+		if err != nil && h&hintRemoved == 0 {
+			t.doubt()
+		}
 		if f != nil {
 			t.miss(f, h != 0)
 		}
@@ -182,6 +185,9 @@ func (t *tracker) unchanged(f *file) bool {
 		t.wait(f, t.cfg.Settle)
 		return false
 	case err != nil || !counts(&st):
+		if err != nil {
+			t.doubt()
+		}
 		t.miss(f, false)
 		return false
 	case identityOf(&st) != f.id:

@@ -138,6 +138,7 @@ func (t *tracker) unreadable(d *dir, err error) {
 	case d.parent == nil && !isShortage(err):
 		t.leave(err.Error())
 	case isAbsent(err) || errors.Is(err, syscall.ELOOP):
+		t.doubt()
 		t.drop(d, false)
 	case !d.warned:
 		d.warned = true

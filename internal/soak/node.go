@@ -20,6 +20,7 @@ import (
 type node struct {
 	vidsync, name, home string
 	diary               *slog.Logger
+	prefix              []string // put before the daemon's command
 	listen              string
 	addr                string    // with its peer ID; empty before its first start
 	daemon              *rig.Node // nil while it is down
@@ -57,6 +58,7 @@ func (n *node) start(ctx context.Context, prefix ...string) (err error) {
 	if n.daemon != nil {
 		return nil
 	}
+	prefix = append(prefix, n.prefix...)
 	n.diary.Info("start", "prefix", prefix)
 	daemon, err := rig.StartNode(ctx, n.vidsync, n.home, rig.Place{Prefix: prefix, Listen: n.listen})
 	if err != nil {

@@ -83,12 +83,20 @@ func sameBytes(wantPath, gotPath string) error {
 		return err
 	}
 	defer got.Close()
+	if err := sameContent(want, got); err != nil {
+		return fmt.Errorf("%s differs from %s: %w", gotPath, wantPath, err)
+	}
+	return nil
+}
+
+// sameContent tells where two streams of bytes differ, if they do.
+func sameContent(want, got io.Reader) error {
 	a, b := make([]byte, copyUnit), make([]byte, copyUnit)
 	for at := int64(0); ; at += copyUnit {
 		n, errA := io.ReadFull(want, a)
 		m, errB := io.ReadFull(got, b)
 		if n != m || !bytes.Equal(a[:n], b[:m]) {
-			return fmt.Errorf("%s differs from %s between bytes %d and %d", gotPath, wantPath, at, at+int64(max(n, m)))
+			return fmt.Errorf("between bytes %d and %d", at, at+int64(max(n, m)))
 		}
 		if errA != nil || errB != nil {
 			return unexpected(errA, errB)

@@ -66,12 +66,17 @@ func newSoak(o options, out, log io.Writer) (*soak, error) {
 // run does the rounds and prints the summary.
 func (s *soak) run(ctx context.Context) error {
 	fmt.Fprintf(s.out, "seed %d\n", s.seed)
+	do, summary := s.doRound, s.tally.summary
+	if t := trialNamed(s.only); t != nil {
+		do = func(ctx context.Context) error { return s.doTrial(ctx, *t) }
+		summary = s.tally.ofTrials
+	}
 	for s.n = s.first; s.n < s.first+s.rounds; s.n++ {
-		if err := s.doRound(ctx); err != nil {
+		if err := do(ctx); err != nil {
 			return err
 		}
 	}
-	_, err := io.WriteString(s.out, s.tally.summary())
+	_, err := io.WriteString(s.out, summary())
 	return err
 }
 
@@ -131,8 +136,11 @@ func (s *soak) evidence() string {
 	if s.only != "" {
 		text += " -only " + s.only
 	}
+	if trialNamed(s.only) != nil {
+		text += fmt.Sprintf(" -chaos %v -files %d -edges %d", s.chaos, s.files, s.edges)
+	}
 	if len(s.undo) > 0 {
-		text += "\na small file system is still mounted below it"
+		text += "\nwhat was mounted below it, or linked, still is"
 	}
 	return text
 }

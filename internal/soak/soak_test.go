@@ -113,11 +113,17 @@ func TestCheckFolder(t *testing.T) {
 			if err := os.WriteFile(v.path, whole, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			err := checkFolder(folder, v)
-			if found, ok := errors.AsType[*violation](err); ok != (c.rule != "") || ok && found.rule != c.rule {
-				t.Errorf("%v, want a violation of %q", err, c.rule)
-			}
+			checkRule(t, checkFolder(folder, v), c.rule)
 		})
+	}
+}
+
+// checkRule makes sure that err is the violation of a rule; empty: none.
+func checkRule(t *testing.T, err error, rule string) {
+	t.Helper()
+	found, ok := errors.AsType[*violation](err)
+	if ok != (rule != "") || ok && found.rule != rule || !ok && err != nil {
+		t.Errorf("%v, want a violation of %q", err, rule)
 	}
 }
 
@@ -140,7 +146,7 @@ func TestCheckResult(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	for _, args := range [][]string{
-		{"-rounds", "0"}, {"-first", "0"}, {"-largest", "1"}, {"-only", "nothing"}, {"word"}, {"-vidsync", "/nowhere/vidsync"},
+		{"-rounds", "0"}, {"-first", "0"}, {"-largest", "1"}, {"-only", "nothing"}, {"-chaos", "0s"}, {"-files", "0"}, {"-edges", "0"}, {"word"}, {"-vidsync", "/nowhere/vidsync"},
 	} {
 		var out bytes.Buffer
 		if err := run(t.Context(), args, &out, &out); err == nil {

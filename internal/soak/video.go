@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -63,15 +64,18 @@ func (v video) write() (err error) {
 		if stream == 0 {
 			continue
 		}
-		var key [32]byte
-		for b := range 8 {
-			key[b] = byte(stream >> (8 * b))
-		}
 		at := int64(i) * blockSize
-		source := io.LimitReader(rand.NewChaCha8(key), min(blockSize, v.size-at))
+		source := content(stream, min(blockSize, v.size-at))
 		if _, err := io.CopyBuffer(struct{ io.Writer }{io.NewOffsetWriter(f, at)}, source, buf); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// content is so many bytes of a stream of random ones.
+func content(stream uint64, size int64) io.Reader {
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], stream)
+	return io.LimitReader(rand.NewChaCha8(key), size)
 }
