@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -286,10 +285,4 @@ func (r *recording) setTrouble(err error) bool {
 	news := (err == nil) != (r.trouble == nil)
 	r.trouble = err
 	return news
-}
-
-// name is the file's own.
-func (r *recording) name() string {
-	path, _ := r.where()
-	return filepath.Base(path)
 }
