@@ -230,10 +230,10 @@ func TestFollowedPeersShareAFolder(t *testing.T) {
 	sameFile(t, first, want[0])
 	sameFile(t, second, want[1])
 
-	follows, err := server.Follows(t.Context())
-	if err != nil || len(follows) != 2 || follows[0].Name != "a" || follows[0].State != "following" || follows[0].Waiting != 0 {
-		t.Errorf("follows %+v, %v", follows, err)
-	}
+	eventually(t, "nothing to wait any more", func() bool {
+		follows, err := server.Follows(t.Context())
+		return err == nil && len(follows) == 2 && follows[0].Name == "a" && follows[0].State == "following" && follows[0].Waiting == 0
+	})
 	if _, err := server.Unfollow(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}

@@ -28,12 +28,20 @@ func (o offer) Entries(ctx context.Context, after uint64, limit int) ([]protocol
 		if err != nil {
 			return nil, nil, err
 		}
+		if !e.Removed && !isOffered(e.Video.State) {
+			continue
+		}
 		entries = append(entries, offered(e))
 		if len(entries) == limit {
 			break
 		}
 	}
 	return entries, changed, nil
+}
+
+// isOffered tells whether peers hear of a video in that state.
+func isOffered(state string) bool {
+	return state == videoWhole || state == videoLive || state == videoEnded
 }
 
 // offered is an entry of the log as peers see it. Texts that the protocol has no
