@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"log"
 	"log/slog"
 )
 
@@ -17,8 +18,19 @@ func (a *app) logger(all settings, daemon bool) (*slog.Logger, error) {
 	}
 	level -= slog.Level(a.global.verbose * int(slog.LevelInfo-slog.LevelDebug))
 	options := &slog.HandlerOptions{Level: level}
+	var handler slog.Handler = slog.NewTextHandler(a.stderr, options)
 	if all.text("log-format") == "json" {
-		return slog.New(slog.NewJSONHandler(a.stderr, options)), nil
+		handler = slog.NewJSONHandler(a.stderr, options)
 	}
-	return slog.New(slog.NewTextHandler(a.stderr, options)), nil
+	if daemon {
+		quietLibraries(handler)
+	}
+	return slog.New(handler), nil
+}
+
+// quietLibraries has lines of libraries that write to the standard logger, as
+// mDNS does when there is no network, count as details.
+func quietLibraries(handler slog.Handler) {
+	log.SetFlags(0)
+	log.SetOutput(slog.NewLogLogger(handler, slog.LevelDebug).Writer())
 }
