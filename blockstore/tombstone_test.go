@@ -54,9 +54,6 @@ func TestTombstonesAreBounded(t *testing.T) {
 	if n, first := removals(t, s); n != maxTombstones || first != 1 {
 		t.Errorf("%d removals from %d", n, first)
 	}
-	if ok, err := s.LogComplete(0); !ok || err != nil {
-		t.Errorf("complete: %v, %v", ok, err)
-	}
 	// One that comes again makes room for one more.
 	if err := s.PutVideo(Video{CID: videoCID(madeUpDigest(5)), Name: "again"}); err != nil {
 		t.Fatal(err)
@@ -64,11 +61,6 @@ func TestTombstonesAreBounded(t *testing.T) {
 	bury(t, s, maxTombstones, maxTombstones+4)
 	if n, first := removals(t, s); n != maxTombstones+1 || first != 4 {
 		t.Errorf("%d entries from %d", n, first)
-	}
-	for seq, want := range map[uint64]bool{2: false, 3: true} {
-		if ok, err := s.LogComplete(seq); ok != want || err != nil {
-			t.Errorf("complete since %d: %v, %v", seq, ok, err)
-		}
 	}
 	err = s.view(func(t1 txn) error {
 		kept := 0
