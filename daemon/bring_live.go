@@ -73,7 +73,7 @@ func (n *Node) runLive(ctx context.Context, t *task) error {
 		case err == nil:
 			whole = now.Video
 		case !errors.Is(err, errSuperseded):
-			return liveRetry(t.job.Attempts, err)
+			return liveRetry(t.failed, err)
 		}
 	}
 }
@@ -85,8 +85,9 @@ func (n *Node) reportLive(t *task, now liveRecord) {
 	})
 }
 
-func liveRetry(attempts int, err error) error {
-	return &waitError{err: err, pause: min(liveRetryFirst<<max(0, min(attempts-1, 8)), liveRetryLast)}
+// liveRetry has a fetch tried again, after so many failures in a row before this.
+func liveRetry(failed int, err error) error {
+	return &waitError{err: err, pause: min(liveRetryFirst<<min(failed, 8), liveRetryLast)}
 }
 
 // afterLive ends the job of a recording that is finished: its fetch goes on with

@@ -55,14 +55,15 @@ func (q *jobQueue) followTasks(peer string) (all, due int) {
 	return all, due
 }
 
-// hurryFollows makes the fetches that follow a peer's catalogue due now.
+// hurryFollows makes the fetches that follow a peer's catalogue due now. Their
+// pauses grow anew: it was the peer that was not there.
 func (q *jobQueue) hurryFollows(peer string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for id, t := range q.tasks {
 		follows := t.follows() && t.follow.Peer == peer || strings.HasPrefix(id, kindLive+"/"+peer+"/")
 		if follows && q.running[id] == nil {
-			t.job.NotBefore = time.Time{}
+			t.job.NotBefore, t.failed = time.Time{}, 0
 		}
 	}
 	q.wake()

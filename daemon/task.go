@@ -18,6 +18,7 @@ const maxRequests = 64
 // task is one attempt at a job in this process.
 type task struct {
 	job    blockstore.Job // the queue's while it waits, its worker's while it runs
+	failed int            // attempts in a row before this one, by this process; the queue's
 	done   chan struct{}  // closed when the attempt has ended
 	result any            // of the attempt; valid after done
 	err    error          // of the attempt; valid after done
