@@ -103,8 +103,8 @@ func removedAt(e entry) (LogEntry, error) {
 	if err != nil {
 		return LogEntry{}, err
 	}
-	d, err := digestField(e.value)
-	return LogEntry{Video: Video{CID: videoCID(d), Seq: seq}, Removed: true}, err
+	d, recording, err := decodeTomb(e.value)
+	return LogEntry{Video: Video{CID: videoCID(d), Seq: seq, Recording: recording}, Removed: true}, err
 }
 
 // LogComplete tells whether LogSince(seq) has every removal since. The log

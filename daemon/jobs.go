@@ -344,6 +344,9 @@ func (q *jobQueue) settle(jobCtx context.Context, t *task, job blockstore.Job, a
 	if q.conclude != nil && (job.State == stateDone || job.State == stateFailed) {
 		store = func(job blockstore.Job) error { return q.conclude(t, job) }
 	}
+	if job.Kind == kindLive && job.State == stateDone { // its fetch, or nothing, goes on
+		store = func(job blockstore.Job) error { return q.store.RemoveJob(job.ID) }
+	}
 	if errors.Is(context.Cause(jobCtx), errGivenUp) {
 		store = func(job blockstore.Job) error { return q.store.RemoveJob(job.ID) }
 		again, err = false, errGivenUp
