@@ -65,8 +65,7 @@ func (r followRecord) store(id peer.ID) (blockstore.Change, error) {
 // wants tells whether an entry is to be fetched. A pattern without a slash is
 // for the file's name, another one for the whole path; case does not count.
 func (r followRecord) wants(e protocol.Entry) bool {
-	unfinished := e.State == videoLive || e.State == videoEnded
-	if e.Removed || unfinished && e.Recording == "" || !unfinished && e.State != "" && e.State != videoWhole {
+	if e.Removed || !isKnownState(e.State) || isUnfinished(e.State) && len(recordingIDs(e.Recording)) == 0 {
 		return false
 	}
 	rel := e.RelPath
@@ -74,6 +73,13 @@ func (r followRecord) wants(e protocol.Entry) bool {
 		rel = e.Name
 	}
 	return r.wantsPath(rel)
+}
+
+func isUnfinished(state string) bool { return state == videoLive || state == videoEnded }
+
+// isKnownState tells whether an entry's state is one that leads to something.
+func isKnownState(state string) bool {
+	return state == "" || state == videoWhole || isUnfinished(state)
 }
 
 func (r followRecord) wantsPath(rel string) bool {

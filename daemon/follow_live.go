@@ -58,7 +58,7 @@ func entryChanges(spec fetchSpec, e protocol.Entry) (changes []blockstore.Change
 	if len(spec.Recordings) > 0 {
 		spec.Recording = spec.Recordings[len(spec.Recordings)-1]
 	}
-	if e.State == videoLive || e.State == videoEnded {
+	if isUnfinished(e.State) {
 		data, err := json.Marshal(liveRecord{Spec: spec, Video: e.Video.String(), Size: e.Size, Ended: e.State == videoEnded})
 		return []blockstore.Change{blockstore.StoreState(stateLive, liveKey(spec), data)}, len(data), err
 	}
@@ -81,6 +81,9 @@ func (s fetchSpec) of(recording string) fetchSpec {
 // before, by the name that it had, nothing stays; of one whose video was removed
 // before it was here, what came is kept.
 func (l *followList) unwantedChanges(peer string, e protocol.Entry) (changes []blockstore.Change, err error) {
+	if !e.Removed && !isKnownState(e.State) {
+		return nil, nil
+	}
 	for _, id := range recordingIDs(e.Recording) {
 		key := peer + "/" + recordingName(peer, id)
 		r, err := l.live(key)
