@@ -148,13 +148,18 @@ func (s *feedStep) take(e blockstore.StateRecord) error {
 	}
 	s.bytes += len(e.Value)
 	s.changes = append(s.changes, blockstore.ForgetState(stateEntry, e.Key))
-	if t {
+	switch {
+	case t:
 		return nil
-	}
-	if here {
+	case here:
 		return s.acknowledge(spec, video)
 	}
-	data, err := json.Marshal(spec.of(keep))
+	return s.makeJob(id, video, spec.of(keep))
+}
+
+// makeJob adds the fetch of a video.
+func (s *feedStep) makeJob(id string, video cid.Cid, spec fetchSpec) error {
+	data, err := json.Marshal(spec)
 	if err != nil {
 		return err
 	}

@@ -171,18 +171,6 @@ func (q *jobQueue) task(id string) *task {
 	return q.tasks[id]
 }
 
-// count is how many jobs of a kind are queued or run.
-func (q *jobQueue) count(kind string) (n int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, t := range q.tasks {
-		if t.job.Kind == kind {
-			n++
-		}
-	}
-	return n
-}
-
 // crowded tells whether a job of the kind is due and has no worker.
 func (q *jobQueue) crowded(kind string) bool {
 	q.mu.Lock()
