@@ -103,8 +103,8 @@ func removedAt(e entry) (LogEntry, error) {
 	if err != nil {
 		return LogEntry{}, err
 	}
-	d, err := digestField(e.value)
-	return LogEntry{Video: Video{CID: videoCID(d), Seq: seq}, Removed: true}, err
+	d, recording, err := decodeTomb(e.value)
+	return LogEntry{Video: Video{CID: videoCID(d), Seq: seq, Recording: recording}, Removed: true}, err
 }
 
 // Changed returns a channel that is closed with the next change of the

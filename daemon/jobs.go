@@ -171,18 +171,6 @@ func (q *jobQueue) task(id string) *task {
 	return q.tasks[id]
 }
 
-// count is how many jobs of a kind are queued or run.
-func (q *jobQueue) count(kind string) (n int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, t := range q.tasks {
-		if t.job.Kind == kind {
-			n++
-		}
-	}
-	return n
-}
-
 // crowded tells whether a job of the kind is due and has no worker.
 func (q *jobQueue) crowded(kind string) bool {
 	q.mu.Lock()
@@ -343,6 +331,9 @@ func (q *jobQueue) settle(jobCtx context.Context, t *task, job blockstore.Job, a
 	store := q.put
 	if q.conclude != nil && (job.State == stateDone || job.State == stateFailed) {
 		store = func(job blockstore.Job) error { return q.conclude(t, job) }
+	}
+	if job.Kind == kindLive && job.State == stateDone { // its fetch, or nothing, goes on
+		store = func(job blockstore.Job) error { return q.store.RemoveJob(job.ID) }
 	}
 	if errors.Is(context.Cause(jobCtx), errGivenUp) {
 		store = func(job blockstore.Job) error { return q.store.RemoveJob(job.ID) }

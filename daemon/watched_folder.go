@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vidsync/vidsync/api"
@@ -42,6 +43,7 @@ type watchedFolder struct {
 	started  bool   // by watching, under its mutex
 	done     chan struct{}
 	notes    watchNotes
+	busy     atomic.Bool // an event is dealt with; others may wait
 
 	mu      sync.Mutex
 	record  watchRecord
