@@ -22,6 +22,9 @@ const (
 	// maxLiveQueued is how many of them have a job; the others' entries wait in the
 	// index.
 	maxLiveQueued = 2 * liveAtOnce
+	// maxLiveOfPeer is how many of one followed peer have a job: less than all that
+	// are fetched at once, so that no peer keeps out the others.
+	maxLiveOfPeer = liveAtOnce / 2
 
 	liveRetryFirst = 2 * time.Second
 	liveRetryLast  = time.Minute

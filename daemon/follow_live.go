@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/vidsync/vidsync/api"
 	"github.com/vidsync/vidsync/assemble"
@@ -76,9 +77,27 @@ func (l *followList) live(key string) (r liveRecord, err error) {
 // feedLive makes jobs of the recordings that are not finished, as there is room
 // in the queue.
 func (n *Node) feedLive(ctx context.Context) error {
+	records, err := n.follows.all()
+	if err != nil {
+		return err
+	}
+	for id := range records {
+		room := min(maxLiveQueued-n.jobs.count(kindLive, ""), maxLiveOfPeer-n.jobs.count(kindLive, id.String()))
+		if err := n.feedLiveOf(ctx, id, room); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// feedLiveOf makes jobs of so many recordings of one peer. What comes of one that
+// ended or is not followed any more is seen to by the job that it has.
+func (n *Node) feedLiveOf(ctx context.Context, peer peer.ID, room int) error {
 	var jobs []blockstore.Job
-	room := maxLiveQueued - n.jobs.count(kindLive)
-	for s, err := range n.store.States(stateLive, "") {
+	if room <= 0 {
+		return nil
+	}
+	for s, err := range n.store.States(stateLive, peer.String()+"/") {
 		if err == nil {
 			err = ctx.Err()
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -171,12 +172,13 @@ func (q *jobQueue) task(id string) *task {
 	return q.tasks[id]
 }
 
-// count is how many jobs of a kind are queued or run.
-func (q *jobQueue) count(kind string) (n int) {
+// count is how many jobs of a kind are queued or run: those for a followed peer,
+// if one is named and it is a kind of which the IDs say so.
+func (q *jobQueue) count(kind, peer string) (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, t := range q.tasks {
-		if t.job.Kind == kind {
+	for id, t := range q.tasks {
+		if t.job.Kind == kind && (peer == "" || strings.HasPrefix(id, kind+"/"+peer+"/")) {
 			n++
 		}
 	}
@@ -287,12 +289,13 @@ func (q *jobQueue) next(ctx context.Context, kind string) (context.Context, *tas
 func (q *jobQueue) first(kind string) (*task, time.Duration) {
 	var best *task
 	now := time.Now()
-	crowd := q.runningFollows() >= followsAtOnce
+	following, of := q.runningFollows()
+	crowd := following >= followsAtOnce
 	for id, t := range q.tasks {
 		if t.job.Kind != kind || q.running[id] != nil || crowd && t.follows() {
 			continue
 		}
-		if best == nil || earlier(t, best, now) {
+		if best == nil || earlier(t, best, now, of) {
 			best = t
 		}
 	}
@@ -302,12 +305,12 @@ func (q *jobQueue) first(kind string) (*task, time.Duration) {
 	return best, best.job.NotBefore.Sub(now)
 }
 
-func earlier(a, b *task, now time.Time) bool {
+func earlier(a, b *task, now time.Time, following map[string]int) bool {
 	if a.job.NotBefore.After(now) || b.job.NotBefore.After(now) {
 		return a.job.NotBefore.Before(b.job.NotBefore)
 	}
 	if a.follows() || b.follows() {
-		return a.goesBefore(b)
+		return a.goesBefore(b, following)
 	}
 	return a.job.Created.Before(b.job.Created)
 }
