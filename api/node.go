@@ -241,8 +241,9 @@ type Peer struct {
 	Ban          *Ban     `json:"ban,omitempty"` // the latest
 }
 
-// Ban is a bad piece that a peer delivered. It is not asked for that video
-// again for seven days, or until it is added or removed as a trusted peer.
+// Ban is a bad piece that a peer delivered, or a bad manifest: then Block and
+// Piece are -1. It is not asked for that video again for seven days, or until it
+// is added or removed as a trusted peer.
 type Ban struct {
 	CID    string    `json:"cid"`
 	Block  int       `json:"block"`

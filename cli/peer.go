@@ -118,7 +118,11 @@ func peerCells(p api.Peer) []string {
 func bannedText(p api.Peer) string {
 	text := "banned: " + clean(p.BannedReason)
 	if b := p.Ban; b != nil {
-		text += fmt.Sprintf(" in block %d piece %d of %s, %s", b.Block, b.Piece, clean(b.CID), date(b.Time))
+		where := fmt.Sprintf("block %d piece %d", b.Block, b.Piece)
+		if b.Block < 0 {
+			where = "the manifest"
+		}
+		text += fmt.Sprintf(" in %s of %s, %s", where, clean(b.CID), date(b.Time))
 	}
 	return text
 }

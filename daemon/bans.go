@@ -23,8 +23,8 @@ const (
 	banLife = 7 * 24 * time.Hour
 )
 
-// ban is one bad piece that a peer delivered. The peer is not asked for that
-// video again while the ban lasts.
+// ban is one bad piece, or manifest, that a peer delivered. The peer is not asked
+// for that video again while the ban lasts.
 type ban struct {
 	Peer   peer.ID   `json:"peer_id"`
 	Video  string    `json:"cid"`
@@ -38,7 +38,7 @@ func (b ban) over(now time.Time) bool { return now.Sub(b.Time) > banLife }
 
 // Error is why the peer is banned.
 func (b ban) Error() string {
-	return fmt.Sprintf("%s (block %d, piece %d, on %s)", b.Reason, b.Block, b.Piece, b.Time.Format(time.RFC1123))
+	return fmt.Sprintf("%s (%s, on %s)", b.Reason, b.where(), b.Time.Format(time.RFC1123))
 }
 
 func (b ban) listed() *api.Ban {

@@ -345,7 +345,7 @@ func (f *fetch) outcome(ctx context.Context, err error) error {
 		return err
 	}
 	err = fetchOutcome(f.task.job.Attempts, spec.Detached, err)
-	if spec.Follow != nil {
+	if spec.Follow != nil && !errors.Is(err, manifest.ErrMalformed) { // it will never be better
 		return retried(err)
 	}
 	return err

@@ -16,26 +16,32 @@ const followsAtOnce = fetchesAtOnce - 1
 // caller holds the queue's mu.
 func (t *task) follows() bool { return t.follow != nil }
 
-// goesBefore orders two tasks that are due, of which at least one follows.
-func (t *task) goesBefore(other *task) bool {
+// goesBefore orders two tasks that are due, of which at least one follows. Peers
+// of whom fewer fetches run go first: the entries of one that are many, or old,
+// or lead to nothing hold up nobody else's.
+func (t *task) goesBefore(other *task, running map[string]int) bool {
 	switch {
 	case !t.follows() || !other.follows():
 		return !t.follows()
+	case running[t.follow.Peer] != running[other.follow.Peer]:
+		return running[t.follow.Peer] < running[other.follow.Peer]
 	case t.follow.Order != other.follow.Order:
 		return t.follow.Order < other.follow.Order
 	}
 	return t.job.Created.Before(other.job.Created)
 }
 
-// runningFollows counts the fetches of follows that run. The caller holds mu.
-func (q *jobQueue) runningFollows() int {
-	count := 0
+// runningFollows counts the fetches of follows that run, in all and of each peer.
+// The caller holds mu.
+func (q *jobQueue) runningFollows() (all int, of map[string]int) {
+	of = map[string]int{}
 	for id := range q.running {
-		if q.tasks[id].follows() {
-			count++
+		if t := q.tasks[id]; t.follows() {
+			all++
+			of[t.follow.Peer]++
 		}
 	}
-	return count
+	return all, of
 }
 
 // followTasks counts the fetches that follow a peer's catalogue, and those of

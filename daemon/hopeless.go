@@ -35,6 +35,9 @@ func (p *providers) hopeless(now time.Time) error {
 	if p.needed.IsZero() {
 		return nil
 	}
+	if p.malformed != nil {
+		return p.notAVideo()
+	}
 	a := p.answers()
 	if a.serving {
 		p.served = now

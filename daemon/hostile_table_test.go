@@ -192,9 +192,9 @@ var lies = []struct {
 		return nil, nil, ctx.Err()
 	}}, code: api.CodeUnavailable},
 	{name: "bitmap of another size", twist: twisted{holdings: func() *manifest.Holdings { return manifest.AllHoldings(40 * manifest.BlockSize) }}, code: api.CodeUnavailable},
-	{name: "manifest of another size", twist: twisted{node: func(data []byte) []byte { data[10] ^= 1; return data }}, code: api.CodeCorrupt},
-	{name: "manifest that is cut", twist: twisted{node: func(data []byte) []byte { return data[:len(data)-1] }}, code: api.CodeCorrupt},
-	{name: "manifest that is none", twist: twisted{node: func([]byte) []byte { return bytes.Repeat([]byte{0x9f}, 600_000) }}, code: api.CodeCorrupt},
+	{name: "manifest of another size", twist: twisted{node: func(data []byte) []byte { data[10] ^= 1; return data }}, code: api.CodeCorrupt, bad: true},
+	{name: "manifest that is cut", twist: twisted{node: func(data []byte) []byte { return data[:len(data)-1] }}, code: api.CodeCorrupt, bad: true},
+	{name: "manifest that is none", twist: twisted{node: func([]byte) []byte { return bytes.Repeat([]byte{0x9f}, 600_000) }}, code: api.CodeCorrupt, bad: true},
 	{name: "manifest over its limit", twist: twisted{node: func([]byte) []byte { return make([]byte, manifest.MaxNodeBytes+1) }}, code: api.CodeUnavailable},
 }
 

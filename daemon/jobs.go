@@ -275,12 +275,13 @@ func (q *jobQueue) next(ctx context.Context, kind string) (context.Context, *tas
 func (q *jobQueue) first(kind string) (*task, time.Duration) {
 	var best *task
 	now := time.Now()
-	crowd := q.runningFollows() >= followsAtOnce
+	following, of := q.runningFollows()
+	crowd := following >= followsAtOnce
 	for id, t := range q.tasks {
 		if t.job.Kind != kind || q.running[id] != nil || crowd && t.follows() {
 			continue
 		}
-		if best == nil || earlier(t, best, now) {
+		if best == nil || earlier(t, best, now, of) {
 			best = t
 		}
 	}
@@ -290,12 +291,12 @@ func (q *jobQueue) first(kind string) (*task, time.Duration) {
 	return best, best.job.NotBefore.Sub(now)
 }
 
-func earlier(a, b *task, now time.Time) bool {
+func earlier(a, b *task, now time.Time, following map[string]int) bool {
 	if a.job.NotBefore.After(now) || b.job.NotBefore.After(now) {
 		return a.job.NotBefore.Before(b.job.NotBefore)
 	}
 	if a.follows() || b.follows() {
-		return a.goesBefore(b)
+		return a.goesBefore(b, following)
 	}
 	return a.job.Created.Before(b.job.Created)
 }

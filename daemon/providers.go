@@ -51,6 +51,7 @@ type providers struct {
 	name       string            // as its provider calls it
 	asked      map[peer.ID]error // the last answer of each candidate; nil: serves
 	banned     map[peer.ID]error
+	malformed  error     // why the video can be had of nobody; nil: not known to be so
 	needed     time.Time // since when peers are needed; zero: not now
 	served     time.Time // when a provider was last seen; zero: never
 }
@@ -208,8 +209,7 @@ func (p *providers) keepAsking(ctx context.Context, info peer.AddrInfo) {
 		if time.Since(started) > askAgainLast {
 			pause = askAgainFirst // it was of use for a while
 		}
-		if errors.Is(err, manifest.ErrCorrupt) || errors.Is(err, manifest.ErrMalformed) {
-			p.ban(info.ID.String(), err)
+		if p.judgeManifest(info.ID, err) {
 			return
 		}
 		if p.rested(ctx, info.ID, jitter(pause)) {

@@ -138,15 +138,20 @@ func (n *Node) fetchTranscripts(ctx context.Context, net *network) error {
 	tick := time.NewTicker(wantedCheck)
 	defer tick.Stop()
 	for {
+		failed := map[string]bool{} // peers, in this pass: each holds up the others once at most
 		for s, err := range n.store.States(stateWanted, "") {
 			if err != nil {
 				return err
+			}
+			if failed[string(s.Value)] {
+				continue
 			}
 			err := n.fetchTranscript(ctx, net, s)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
 			if err != nil {
+				failed[string(s.Value)] = true
 				n.log.Info("transcript is not here yet", "video", s.Key, "peer", string(s.Value), "reason", err)
 			}
 		}
@@ -195,7 +200,8 @@ func (n *Node) fetchTranscript(ctx context.Context, net *network, s blockstore.S
 // hopelessTranscript tells an error that another attempt will meet again.
 func hopelessTranscript(err error) bool {
 	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, errAdopt) && !full
+	broken := errors.Is(err, protocol.ErrProtocol) || errors.Is(err, fs.ErrNotExist)
+	return broken || errors.Is(err, errAdopt) && !full
 }
 
 var errAdopt = errors.New("transcript cannot be stored")

@@ -3,6 +3,7 @@ package protocol
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/libp2p/go-libp2p/core/sec"
 )
@@ -26,6 +27,18 @@ type batchConn struct {
 
 	mu    sync.Mutex // TLS writes from several goroutines
 	batch *[]byte    // collects records; nil while they pass through
+
+	sent    atomic.Int64 // bytes that the system has taken
+	sending atomic.Bool  // while it is asked to take some
+}
+
+// send hands bytes to the system. The caller holds mu.
+func (c *batchConn) send(p []byte) (int, error) {
+	c.sending.Store(true)
+	n, err := c.Conn.Write(p)
+	c.sent.Add(int64(n))
+	c.sending.Store(false)
+	return n, err
 }
 
 // Read implements net.Conn.
@@ -58,7 +71,7 @@ func (c *batchConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.batch == nil {
-		return c.Conn.Write(p)
+		return c.send(p)
 	}
 	*c.batch = append(*c.batch, p...)
 	return len(p), nil
@@ -83,7 +96,7 @@ func (c *batchConn) flush() error {
 	defer c.mu.Unlock()
 	batch := c.batch
 	c.batch = nil
-	_, err := c.Conn.Write(*batch)
+	_, err := c.send(*batch)
 	*batch = (*batch)[:0]
 	batches.Put(batch)
 	return err

@@ -163,7 +163,7 @@ func TestDocumentedLimits(t *testing.T) {
 		"MaxOpenBytes": protocol.MaxOpenBytes, "MaxCapabilityBytes": protocol.MaxCapabilityBytes,
 		"MaxPathLen": protocol.MaxPathLen, "MaxRequestBytes": protocol.MaxRequestBytes,
 		"MaxAnswerBytes": protocol.MaxAnswerBytes, "MaxNameBytes": protocol.MaxNameBytes, "MaxChangeBytes": protocol.MaxChangeBytes,
-		"MaxChanges": protocol.MaxChanges, "MaxOutstanding": protocol.MaxOutstanding,
+		"MaxChanges": protocol.MaxChanges, "MaxOutstanding": protocol.MaxOutstanding, "MaxImpossibleGets": protocol.MaxImpossibleGets,
 		"manifest.MaxNodeBytes": manifest.MaxNodeBytes, "manifest.PieceSize": manifest.PieceSize,
 		"manifest.MaxProofBytes": manifest.MaxProofBytes,
 		"MaxFollowBytes":         protocol.MaxFollowBytes, "MaxBatchBytes": protocol.MaxBatchBytes, "MaxBatchEntries": protocol.MaxBatchEntries,

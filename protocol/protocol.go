@@ -61,6 +61,10 @@ const (
 	// MaxExtraRequests is how many PieceRequests other than Gets a client may
 	// send beyond two for each Get.
 	MaxExtraRequests = 32
+	// MaxImpossibleGets is how many Gets of pieces that the video has not got a
+	// client may send on one stream. The manifest tells which there are: a client
+	// that has it sends none.
+	MaxImpossibleGets = 32
 )
 
 const (

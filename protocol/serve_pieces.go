@@ -67,6 +67,7 @@ type pieceFeed struct {
 	queue  chan *pieceRequest // closed by the half that reads
 
 	gets, extra int    // requests read, by kind
+	impossible  int    // Gets of pieces that the video has not got
 	lastID      uint64 // of the last Get
 
 	header, proof []byte // of the answer being written, used again
@@ -110,6 +111,12 @@ func (p *pieceFeed) readRequests(ctx context.Context) error {
 func (p *pieceFeed) enqueue(ctx context.Context, get *wire.Get) error {
 	if get.Id <= p.lastID {
 		return fmt.Errorf("%w: request %d after request %d", ErrProtocol, get.Id, p.lastID)
+	}
+	if !p.exists(get.Block, get.Piece) {
+		p.impossible++
+	}
+	if p.impossible > MaxImpossibleGets {
+		return fmt.Errorf("%w: %d requests for pieces that the video has not got", ErrProtocol, p.impossible)
 	}
 	p.gets++
 	p.lastID = get.Id
@@ -296,15 +303,23 @@ func (p *pieceFeed) writeTurn(turn *place, src []byte) error {
 	return nil
 }
 
-// writeMoving returns once some of src has been taken.
+// writeMoving returns once some of src has been taken. Until then it counts as
+// progress if what was taken before gets further on its way.
 func (p *pieceFeed) writeMoving(turn *place, src []byte) (moved int, err error) {
 	end := time.Now().Add(p.timeout)
+	var way *transit
 	for {
 		n, err := p.writeSome(src[moved:], min(p.server.look, time.Until(end)))
 		moved += n
+		if err != nil && way == nil {
+			way = newTransit(p.stream)
+		}
 		switch {
 		case err == nil, timedOut(err) && moved >= leastProgress:
 			return moved, nil
+		case timedOut(err) && way.moves():
+			turn.moved()
+			end = time.Now().Add(p.timeout)
 		case !timedOut(err) || !time.Now().Before(end):
 			return moved, streamError(err)
 		case turn.mustLeave():

@@ -40,7 +40,7 @@ func Connections() libp2p.Option {
 	mux.MaxMessageSize = maxFrame
 	return libp2p.ChainOptions(
 		libp2p.Security(libp2ptls.ID, newBatchedTLS),
-		libp2p.Muxer(yamux.ID, &mux),
+		libp2p.Muxer(yamux.ID, muxer{&mux}),
 	)
 }
 
