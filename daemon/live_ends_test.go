@@ -115,8 +115,11 @@ func TestLiveRecordingOfWhatIsThere(t *testing.T) {
 	first.finish()
 	eventually(t, "the first", p.server.arrived(filepath.Join(p.into, "first.ts")))
 	second := record(t, filepath.Join(p.camera, "second.ts"), 12)
-	second.write(2*block + mib)
-	eventually(t, "two blocks to be hashed", func() bool { second.write(1000); return p.offered(t) >= block })
+	second.write(2*block + mib) // hashed one after the other, or both at once
+	eventually(t, "the recording to be noticed", func() bool {
+		second.write(1000)
+		return len(p.edge.watched(t, p.camera).Recording) == 1
+	})
 	second.write(block)
 	eventually(t, "the third block", func() bool { second.write(1000); return p.offered(t) >= 3*block })
 	if listed(t, p.edge, "whole") != 1 {
