@@ -59,7 +59,7 @@ func (l *leaving) removeAfter(t *testing.T, n int, names ...string) {
 
 func (l *leaving) video(t *testing.T) api.Video {
 	t.Helper()
-	videos, err := l.edge.Videos(t.Context())
+	videos, err := api.Collect(l.edge.Videos(t.Context()))
 	if err != nil {
 		t.Fatal(err)
 	}
