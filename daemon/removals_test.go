@@ -199,7 +199,7 @@ func TestRemoveAfter(t *testing.T) {
 			if err := os.Link(l.path, other); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "the change time to be dealt with", func() bool { return l.video(t).State == "whole" })
+			eventually(t, "the change time to be dealt with", func() bool { return l.log.count("is the same video still") == 1 })
 			l.removeAfter(t, 1)
 			sameFile(t, other, l.data)
 		}, gone},
