@@ -58,7 +58,7 @@ func inside(b manifest.Block, mask uint32, size int64) uint32 {
 // they should be.
 func (f *File) written(block int, mask uint32) uint32 {
 	b := f.video.Block(block)
-	if b.Digest == zeroBlock().digest || !hasHole(f.part, b.Offset, b.Len) {
+	if b.Digest == zeroDigest || !hasHole(f.part, b.Offset, b.Len) {
 		return mask
 	}
 	for piece := range eachPiece(mask) {

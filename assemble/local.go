@@ -65,8 +65,8 @@ func (l *filler) fill(ctx context.Context, blocks []int) error {
 
 // fillBlock tries the sources of a block, the nearest first.
 func (l *filler) fillBlock(ctx context.Context, b manifest.Block) error {
-	if zero := zeroBlock(); b.Digest == zero.digest {
-		return l.fromZeros(ctx, b, zero.nodes)
+	if b.Digest == zeroDigest {
+		return l.fromZeros(ctx, b, zeroNodes())
 	}
 	if err := l.fromSelf(ctx, b); err != nil || l.f.full(b.Index) {
 		return err

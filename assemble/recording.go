@@ -2,6 +2,7 @@ package assemble
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -90,4 +91,19 @@ func (f *File) resize(size int64) error {
 		return f.spaceError(err, f.video.Size()-size)
 	}
 	return f.disk.SyncDir(filepath.Dir(f.partPath))
+}
+
+// Discard removes an unfinished fetch: its receipt and its part file. It takes no
+// space, and needs neither manifest nor target. A part file that is not there, or
+// not ours, is passed over; one that is open in a File is an error.
+func Discard(store *blockstore.Store, r blockstore.Receipt) error {
+	cfg := Config{}.withDefaults(store)
+	f := &File{store: store, index: cfg.index, disk: cfg.disk, cfg: cfg, target: Target{Dir: filepath.Dir(r.Final)}}
+	if err := f.checkMounted(&r); err != nil {
+		return fmt.Errorf("discard %s: %w", r.Part, err)
+	}
+	if err := f.discard(&r); err != nil {
+		return fmt.Errorf("discard %s: %w", r.Part, err)
+	}
+	return nil
 }

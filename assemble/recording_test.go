@@ -37,6 +37,32 @@ var recorded = sync.OnceValue(func() take {
 
 func recordingConfig(name string) assemble.Config { return assemble.Config{Recording: name} }
 
+// What is discarded leaves neither receipt nor part file, and takes no target.
+func TestDiscard(t *testing.T) {
+	t.Parallel()
+	store, dir, r := newStore(t), t.TempDir(), recorded()
+	f := openFile(t, store, r.first, assemble.Target{Dir: dir, Name: "cam.mkv"}, recordingConfig("r1"))
+	check(t, r.first.put(f, refs(0, 0, 20)...))
+	receipt, err := store.RecordingReceipt("r1")
+	if err == nil && assemble.Discard(store, receipt) == nil {
+		t.Error("a part file that is open is discarded")
+	}
+	check(t, f.Close())
+	if receipt, err = store.RecordingReceipt("r1"); err != nil {
+		t.Fatal(err)
+	}
+	foreign := receipt
+	foreign.Part = filepath.Join(dir, "other.mkv")
+	check(t, os.WriteFile(foreign.Part, []byte("not ours"), 0o600))
+	check(t, assemble.Discard(store, foreign))
+	wantNames(t, dir, "cam.mkv.part", "other.mkv")
+	check(t, assemble.Discard(store, receipt))
+	wantNames(t, dir, "other.mkv")
+	if _, err := store.RecordingReceipt("r1"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("receipt of the recording: %v, want none", err)
+	}
+}
+
 // refs are pieces from to below end of a block.
 func refs(block, from, end int) (out []pieceRef) {
 	for p := from; p < end; p++ {

@@ -43,9 +43,9 @@ func (s *Store) loadIdentity() error {
 
 // LogSince yields the entries of the catalogue's log with a number above seq,
 // in that order, removals among them. Whoever passes the last number it saw
-// gets every video that is new, changed or gone since, as far as LogComplete
-// says. A video comes once, with its latest entry, or twice if it changes
-// meanwhile. It ends with the first error.
+// gets every video that is new or changed since, and those that are gone as far
+// as the newest 10,000 removals tell. A video comes once, with its latest entry,
+// or twice if it changes meanwhile. It ends with the first error.
 func (s *Store) LogSince(seq uint64) iter.Seq2[LogEntry, error] {
 	return func(yield func(LogEntry, error) bool) {
 		for more := seq+1 != 0; more; {
@@ -103,20 +103,8 @@ func removedAt(e entry) (LogEntry, error) {
 	if err != nil {
 		return LogEntry{}, err
 	}
-	d, err := digestField(e.value)
-	return LogEntry{Video: Video{CID: videoCID(d), Seq: seq}, Removed: true}, err
-}
-
-// LogComplete tells whether LogSince(seq) has every removal since. The log
-// keeps the newest 10,000: whoever has been away longer compares its list with
-// the whole catalogue.
-func (s *Store) LogComplete(seq uint64) (complete bool, err error) {
-	err = s.view(func(t txn) error {
-		n, err := t.tombs()
-		complete = n.forgotten <= seq
-		return err
-	})
-	return complete, err
+	d, recording, err := decodeTomb(e.value)
+	return LogEntry{Video: Video{CID: videoCID(d), Seq: seq, Recording: recording}, Removed: true}, err
 }
 
 // Changed returns a channel that is closed with the next change of the

@@ -90,9 +90,6 @@ func TestLogTellsOfRemovals(t *testing.T) {
 		t.Errorf("second removal: %v", err)
 	}
 	expect(0, "b", "c", gone)
-	if ok, err := s.LogComplete(0); !ok || err != nil {
-		t.Errorf("complete: %v, %v", ok, err)
-	}
 }
 
 func TestCatalogueIDs(t *testing.T) {

@@ -59,7 +59,7 @@ func (s *Store) unlist(t txn, d manifest.Digest, freed *Freed) (old []orphan, er
 		if err := t.Delete(digestKey(entryKey, d)); err != nil {
 			return nil, err
 		}
-		if err := t.bury(d); err != nil {
+		if err := t.bury(d, v.Recording); err != nil {
 			return nil, err
 		}
 	}

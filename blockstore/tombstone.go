@@ -40,8 +40,8 @@ func (t txn) tombs() (n tombs, err error) {
 	return n, err
 }
 
-// bury puts the removal of video d into the log.
-func (t txn) bury(d manifest.Digest) error {
+// bury puts the removal of video d, which those recordings were, into the log.
+func (t txn) bury(d manifest.Digest, recording string) error {
 	n, err := t.tombs()
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (t txn) bury(d manifest.Digest) error {
 	if err != nil {
 		return err
 	}
-	if err := t.Set(numberKey(tombKey, seq), d[:]); err != nil {
+	if err := t.Set(numberKey(tombKey, seq), append(d[:], recording...)); err != nil {
 		return err
 	}
 	if err := t.Set(digestKey(buriedKey, d), encodeNumber(seq)); err != nil {
@@ -63,6 +63,14 @@ func (t txn) bury(d manifest.Digest) error {
 		}
 	}
 	return t.Set([]byte{tombsKey}, encodeTombs(n))
+}
+
+// decodeTomb is what bury has put into the log.
+func decodeTomb(v []byte) (d manifest.Digest, recording string, err error) {
+	if len(v) < len(d) || len(v) > len(d)+MaxRecording {
+		return d, "", fmt.Errorf("%w: removal in %d bytes", errRecord, len(v))
+	}
+	return manifest.Digest(v[:len(d)]), string(v[len(d):]), nil
 }
 
 // dropTomb lets the oldest tombstone go, which has a number above that one.
@@ -78,7 +86,7 @@ func (t txn) dropTomb(above uint64) (seq uint64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("oldest removal: %w", err)
 	}
-	d, err := digestField(value)
+	d, _, err := decodeTomb(value)
 	if err != nil {
 		return 0, err
 	}

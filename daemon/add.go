@@ -266,7 +266,7 @@ func (n *Node) hash(ctx context.Context, file *os.File, f blockstore.File, v blo
 func (n *Node) entry(m *manifest.Manifest, v blockstore.Video, now time.Time) blockstore.Video {
 	v.CID, v.Size, v.Blocks, v.State, v.Added = m.CID(), m.Size(), m.NumBlocks(), videoWhole, now
 	if old, err := n.store.Video(v.CID); err == nil {
-		v.Added, v.Signer = old.Added, old.Signer
+		v.Added, v.Signer, v.Recording = old.Added, old.Signer, withRecording(old.Recording, v.Recording)
 	}
 	return v
 }

@@ -142,6 +142,7 @@ func (n *Node) bring(ctx context.Context, f *fetch, m *manifest.Manifest) error 
 	if err := n.store.PutManifest(m); err != nil {
 		return err
 	}
+	f.task.moved.tell()
 	for i := 1; ; i++ {
 		err := n.bringOnce(ctx, f, m)
 		lost := errors.Is(err, assemble.ErrPartLost) || errors.Is(err, assemble.ErrIncomplete)
@@ -171,6 +172,7 @@ func (n *Node) bringOnce(ctx context.Context, f *fetch, m *manifest.Manifest) (e
 	f.file.Store(file)
 	n.lib.begin(f)
 	defer n.lib.end(f)
+	f.task.moved.tell()
 	if err := n.collect(ctx, f, file, m); err != nil {
 		return err
 	}
@@ -236,7 +238,11 @@ func (n *Node) collect(ctx context.Context, f *fetch, file *assemble.File, m *ma
 		}
 		have, _ := file.Holdings()
 		x := exchange.New(m.Size(), have, file, exchange.Config{Self: n.self.String(), MaxInFlight: maxInFlight, Logger: n.log, OnBad: n.onBad(f.providers, m)})
+		if at := f.task.reads.Load(); at > 0 {
+			x.Prioritise(int(at - 1)) // before it asks for anything
+		}
 		f.x.Store(x)
+		f.task.moved.tell()
 		defer n.memory.enter(x)()
 		f.task.setReport(func() api.Progress { return f.progress(m, "fetching") })
 		g.Go(func() error { return tellHave(committing, file, x) })

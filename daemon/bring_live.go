@@ -19,9 +19,10 @@ import (
 const (
 	// liveAtOnce is how many recordings are fetched at once while they grow.
 	liveAtOnce = 64
-	// maxLiveQueued is how many of them have a job; the others' entries wait in the
+	// maxLiveOfPeer is how many of one peer have a job, so that its recordings that
+	// never end leave room for those of others; the others' entries wait in the
 	// index.
-	maxLiveQueued = 2 * liveAtOnce
+	maxLiveOfPeer = liveAtOnce / 2
 
 	liveRetryFirst = 2 * time.Second
 	liveRetryLast  = time.Minute
@@ -57,6 +58,8 @@ func (n *Node) runLive(ctx context.Context, t *task) error {
 			return n.afterLive(ctx, spec)
 		case err != nil:
 			return err
+		case now.Unwanted:
+			return n.endUnwanted(now.Spec)
 		case now.Ended:
 			return n.endLive(ctx, now.Spec)
 		case now.Video == whole:
@@ -73,7 +76,7 @@ func (n *Node) runLive(ctx context.Context, t *task) error {
 		case err == nil:
 			whole = now.Video
 		case !errors.Is(err, errSuperseded):
-			return liveRetry(t.job.Attempts, err)
+			return liveRetry(t.failed, err)
 		}
 	}
 }
@@ -85,8 +88,9 @@ func (n *Node) reportLive(t *task, now liveRecord) {
 	})
 }
 
-func liveRetry(attempts int, err error) error {
-	return &waitError{err: err, pause: min(liveRetryFirst<<max(0, min(attempts-1, 8)), liveRetryLast)}
+// liveRetry has a fetch tried again, after so many failures in a row before this.
+func liveRetry(failed int, err error) error {
+	return &waitError{err: err, pause: min(liveRetryFirst<<min(failed, 8), liveRetryLast)}
 }
 
 // afterLive ends the job of a recording that is finished: its fetch goes on with
@@ -94,7 +98,9 @@ func liveRetry(attempts int, err error) error {
 func (n *Node) afterLive(ctx context.Context, spec fetchSpec) error {
 	_, _, err := n.followed(spec.Follow.Peer)
 	if api.CodeOf(err) == api.CodeNotFound {
-		return n.keepLive(ctx, spec)
+		if err := n.keepLive(ctx, spec); err != nil {
+			return liveRetry(1, err)
+		}
 	}
 	return nil
 }
@@ -102,7 +108,15 @@ func (n *Node) afterLive(ctx context.Context, spec fetchSpec) error {
 // endLive ends the job of a recording that was lost at the peer.
 func (n *Node) endLive(ctx context.Context, spec fetchSpec) error {
 	if err := n.keepLive(ctx, spec); err != nil {
-		return err
+		return liveRetry(1, err)
+	}
+	return n.store.DropState(stateLive, liveKey(spec))
+}
+
+// endUnwanted ends the job of a recording that is not to be here any more.
+func (n *Node) endUnwanted(spec fetchSpec) error {
+	if err := n.dropLive(spec); err != nil {
+		return liveRetry(1, err)
 	}
 	return n.store.DropState(stateLive, liveKey(spec))
 }
@@ -173,7 +187,7 @@ func (n *Node) superseded(ctx context.Context, f *fetch, at liveRecord) error {
 	had, still := int64(-1), time.Now()
 	for {
 		now, err := n.follows.live(liveKey(at.Spec))
-		if err != nil || now.Ended {
+		if err != nil || now.Ended || now.Unwanted {
 			return errSuperseded // whoever looks next finds out
 		}
 		if file := f.file.Load(); file != nil {

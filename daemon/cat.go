@@ -14,9 +14,10 @@ import (
 	"github.com/vidsync/vidsync/manifest"
 )
 
-// readPoll is how often a reader looks for a manifest or a running fetch, which
-// announce themselves to nobody. Pieces wake it.
-const readPoll = 20 * time.Millisecond
+// readPoll is how often a reader looks for what announces itself to nobody: a
+// video that came by another way than its fetch, and a piece on a disk that has
+// trouble. The steps of a fetch and its pieces wake it.
+const readPoll = 200 * time.Millisecond
 
 // Cat writes a range of a video, every byte checked. What is not here is
 // fetched first, from the range's start on.
@@ -33,6 +34,7 @@ func (n *Node) Cat(ctx context.Context, req api.CatRequest, w io.Writer) error {
 		if t, err = n.fetchForReading(ctx, req); err != nil {
 			return err
 		}
+		t.reads.Store(req.Offset/manifest.BlockSize + 1)
 		t.count(+1)
 		defer n.endReading(ctx, t)
 	}
@@ -100,6 +102,10 @@ func (n *Node) endReading(ctx context.Context, t *task) {
 func (n *Node) awaitManifest(ctx context.Context, video cid.Cid, t *task) (*manifest.Manifest, error) {
 	for {
 		last := t == nil || t.ended() // nothing comes after this
+		var moved <-chan struct{}
+		if !last {
+			moved = t.moved.next()
+		}
 		m, err := n.lib.manifest(ctx, video)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return m, err
@@ -107,7 +113,7 @@ func (n *Node) awaitManifest(ctx context.Context, video cid.Cid, t *task) (*mani
 		if last {
 			return nil, readError(t, err)
 		}
-		if err := waitChange(ctx, t, nil); err != nil {
+		if err := waitChange(ctx, t, moved, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -126,23 +132,23 @@ func (r *reader) piece(ctx context.Context, offset int64) (data []byte, start in
 	b := r.m.Block(int(offset / manifest.BlockSize))
 	piece := int(offset-b.Offset) / manifest.PieceSize
 	start = b.Offset + int64(piece)*manifest.PieceSize
-	for {
+	for data, err = r.read(ctx, b, piece); err != nil; {
 		last := r.task == nil || r.task.ended() // nothing comes after this
-		data, err := r.read(ctx, b, piece)
-		if err == nil {
-			return data, start, nil
+		var moved, changed <-chan struct{}      // taken before the look at what there is
+		if !last {
+			moved, changed = r.task.moved.next(), r.await(b.Index, piece)
+		}
+		if data, err = r.read(ctx, b, piece); err == nil {
+			break
 		}
 		if last {
 			return nil, 0, readError(r.task, err)
 		}
-		var changed <-chan struct{}
-		if f := r.node.lib.fetching(r.m.CID()); f != nil {
-			changed = f.await(b.Index, piece)
-		}
-		if err := waitChange(ctx, r.task, changed); err != nil {
+		if err := waitChange(ctx, r.task, moved, changed); err != nil {
 			return nil, 0, err
 		}
 	}
+	return data, start, nil
 }
 
 // read gets a piece from the running fetch, which checked it, or from a file
@@ -173,32 +179,31 @@ func readError(t *task, err error) error {
 }
 
 // await asks for a block before others, and returns a channel that is closed
-// when more of the video is here; nil if the piece came meanwhile.
-func (f *fetch) await(block, piece int) <-chan struct{} {
-	have, changed := f.file.Load().Holdings()
-	if have.Has(block, piece) {
-		return closed
+// when more of the video is here; nil while nothing is asked of anybody.
+func (r *reader) await(block, piece int) <-chan struct{} {
+	f := r.node.lib.fetching(r.m.CID())
+	if f == nil {
+		return nil
 	}
-	if x := f.x.Load(); x != nil {
+	have, changed := f.file.Load().Holdings()
+	if x := f.x.Load(); x != nil && !have.Has(block, piece) {
 		x.Prioritise(block)
 	}
 	return changed
 }
 
-var closed = func() chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}()
-
-// waitChange waits a moment, or until changed is closed or the fetch has ended.
-func waitChange(ctx context.Context, t *task, changed <-chan struct{}) error {
+// waitChange waits a while, or until one of the channels is closed or the fetch
+// has ended.
+func waitChange(ctx context.Context, t *task, moved, changed <-chan struct{}) error {
+	poll := time.NewTimer(readPoll)
+	defer poll.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-t.done:
+	case <-moved:
 	case <-changed:
-	case <-time.After(readPoll):
+	case <-poll.C:
 	}
 	return nil
 }

@@ -34,6 +34,8 @@ type fetchSpec struct {
 	// Recording is set if the video was fetched while it was being recorded: what
 	// came is in a part file that bears this mark.
 	Recording string `json:"recording,omitempty"`
+	// Recordings are all that have become the video, that one among them.
+	Recordings []string `json:"recordings,omitempty"`
 }
 
 // blend is what several requests for one video, oldest first, ask for together.

@@ -79,10 +79,13 @@ func (n *Node) Unfollow(_ context.Context, ref string) (api.Follow, error) {
 	if err != nil {
 		return out, err
 	}
+	if err := n.supplyBegun(id); err != nil {
+		return out, err
+	}
 	if err := n.follows.remove(id); err != nil {
 		return out, err
 	}
-	return out, n.jobs.dropFollows(id.String())
+	return out, n.jobs.dropFollows(id.String(), n.hasBegun)
 }
 
 // followed is the followed peer that ref names. It need not be trusted any more.

@@ -132,6 +132,11 @@ func (f *follower) take(entries []protocol.Entry, next protocol.Cursor) error {
 	size, wanted := 0, false
 	for _, e := range entries {
 		if !record.wants(e) {
+			more, err := n.follows.unwantedChanges(f.peer.String(), e)
+			if err != nil {
+				return err
+			}
+			changes, wanted = append(changes, more...), wanted || len(more) > 0
 			continue
 		}
 		spec := record.specOf(f.peer.String(), e, n.cfg.NoTranscribe)

@@ -76,7 +76,7 @@ func (n *Node) feed(ctx context.Context, net *network, id peer.ID) error {
 			err = ctx.Err()
 		}
 		if err == nil {
-			err = s.take(ctx, e)
+			err = s.take(e)
 		}
 		if err == nil && (len(s.changes)+len(s.jobs) >= maxFollowChanges || s.bytes >= maxFollowBytes) {
 			room -= len(s.jobs)
@@ -115,7 +115,7 @@ func (s *feedStep) commit() error {
 
 // take decides what becomes of one entry. One whose video people fetch just now
 // stays until that has ended.
-func (s *feedStep) take(ctx context.Context, e blockstore.StateRecord) error {
+func (s *feedStep) take(e blockstore.StateRecord) error {
 	n := s.node
 	video, err := cid.Decode(path.Base(e.Key))
 	if err != nil {
@@ -130,39 +130,94 @@ func (s *feedStep) take(ctx context.Context, e blockstore.StateRecord) error {
 	if err := json.Unmarshal(e.Value, &spec); err != nil || spec.Follow == nil {
 		return errors.Join(fmt.Errorf("entry %q", e.Key), err)
 	}
-	if spec.Recording != "" {
-		if busy, _ := n.jobs.queued(liveJobID(spec)); busy {
-			return nil // it is about to end
-		}
-		s.changes = append(s.changes, blockstore.ForgetJob(liveJobID(spec)))
-	}
-	s.bytes += len(e.Value)
-	s.changes = append(s.changes, blockstore.ForgetState(stateEntry, e.Key))
-	if t {
-		return nil
-	}
 	here, err := n.inCatalogue(video)
 	if err != nil {
 		return err
 	}
-	if here {
-		return s.acknowledge(ctx, spec, video)
+	keep := ""
+	switch {
+	case t:
+		keep = n.jobs.recordingOf(id)
+	case !here:
+		keep = n.bestRecording(spec)
+	}
+	ready, err := s.endVersions(spec, keep)
+	if err != nil || !ready {
+		n.logged("end the recordings that a video was", err)
+		return nil // it stays, and others go first
+	}
+	s.bytes += len(e.Value)
+	s.changes = append(s.changes, blockstore.ForgetState(stateEntry, e.Key))
+	switch {
+	case t:
+		return nil
+	case here:
+		return s.acknowledge(spec, video)
+	}
+	return s.makeJob(id, video, spec.of(keep))
+}
+
+// makeJob adds the fetch of a video.
+func (s *feedStep) makeJob(id string, video cid.Cid, spec fetchSpec) error {
+	data, err := json.Marshal(spec)
+	if err != nil {
+		return err
 	}
 	now := time.Now().UTC()
 	s.jobs = append(s.jobs, blockstore.Job{
-		ID: id, Kind: kindFetch, Video: video, State: stateQueued, Spec: e.Value, Created: now, Updated: now,
+		ID: id, Kind: kindFetch, Video: video, State: stateQueued, Spec: data, Created: now, Updated: now,
 	})
 	return nil
 }
 
-// acknowledge lets the peer know of a video that was here before, once it is
-// certain that it is.
-func (s *feedStep) acknowledge(ctx context.Context, spec fetchSpec, video cid.Cid) error {
-	if spec.Recording != "" {
-		if err := s.node.dropLive(ctx, spec); err != nil {
-			return err
+// endVersions ends the jobs of the recordings that a video was, and removes what
+// came of them, but for the one that its fetch goes on with. It tells whether all
+// have ended.
+func (s *feedStep) endVersions(spec fetchSpec, keep string) (bool, error) {
+	for _, name := range spec.Recordings {
+		one := spec.of(name)
+		if t := s.node.jobs.stop(liveJobID(one)); t != nil && !t.ended() {
+			return false, nil // it is about to
+		}
+		if name != keep {
+			if err := s.node.dropLive(one); err != nil {
+				return false, err
+			}
 		}
 	}
+	for _, name := range spec.Recordings {
+		s.changes = append(s.changes, blockstore.ForgetJob(liveJobID(spec.of(name))))
+	}
+	return true, nil
+}
+
+// bestRecording is that of the recordings which a video was of which something
+// came; empty if it was none.
+func (n *Node) bestRecording(spec fetchSpec) string {
+	for _, name := range spec.Recordings {
+		if _, err := n.store.RecordingReceipt(name); err == nil {
+			return name
+		}
+	}
+	return spec.Recording
+}
+
+// recordingOf is the recording that a queued fetch goes on with.
+func (q *jobQueue) recordingOf(id string) string {
+	t := q.task(id)
+	if t == nil {
+		return ""
+	}
+	spec, err := blend(t.requests())
+	if err != nil {
+		return "" // the fetch says so
+	}
+	return spec.Recording
+}
+
+// acknowledge lets the peer know of a video that was here before, once it is
+// certain that it is.
+func (s *feedStep) acknowledge(spec fetchSpec, video cid.Cid) error {
 	changes, err := s.node.acknowledgement(video, spec.Follow.Peer)
 	s.changes = append(s.changes, changes...)
 	return err

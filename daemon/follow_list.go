@@ -65,14 +65,24 @@ func (r followRecord) store(id peer.ID) (blockstore.Change, error) {
 // wants tells whether an entry is to be fetched. A pattern without a slash is
 // for the file's name, another one for the whole path; case does not count.
 func (r followRecord) wants(e protocol.Entry) bool {
-	unfinished := e.State == videoLive || e.State == videoEnded
-	if e.Removed || unfinished && e.Recording == "" || !unfinished && e.State != "" && e.State != videoWhole {
+	if e.Removed || !isKnownState(e.State) || isUnfinished(e.State) && len(recordingIDs(e.Recording)) == 0 {
 		return false
 	}
 	rel := e.RelPath
 	if rel == "" {
 		rel = e.Name
 	}
+	return r.wantsPath(rel)
+}
+
+func isUnfinished(state string) bool { return state == videoLive || state == videoEnded }
+
+// isKnownState tells whether an entry's state is one that leads to something.
+func isKnownState(state string) bool {
+	return state == "" || state == videoWhole || isUnfinished(state)
+}
+
+func (r followRecord) wantsPath(rel string) bool {
 	rel = strings.ToLower(rel)
 	return len(r.Globs) == 0 || slices.ContainsFunc(r.Globs, func(glob string) bool {
 		text := rel
@@ -164,8 +174,13 @@ func (l *followList) put(id peer.ID, r followRecord) (followRecord, error) {
 		err = l.store.Apply(store)
 	}
 	if err == nil {
-		err = l.dropEntries(id)
+		err = l.dropStates(stateEntry, id)
 	}
+	if err == nil {
+		err = l.unwantLive(id, r)
+	}
+	l.moved.tell()
+	notify(l.fed)
 	notify(l.changed)
 	return r, err
 }
@@ -185,23 +200,48 @@ func (l *followList) remove(id peer.ID) error {
 // dropEntries forgets what a peer's catalogue led to and no job is stored for.
 // The caller holds mu.
 func (l *followList) dropEntries(id peer.ID) error {
+	defer l.moved.tell()
+	return errors.Join(l.dropStates(stateEntry, id), l.dropStates(stateLive, id))
+}
+
+func (l *followList) dropStates(kind string, id peer.ID) error {
 	var changes []blockstore.Change
-	for _, kind := range []string{stateEntry, stateLive} {
-		for s, err := range l.store.States(kind, id.String()+"/") {
-			if err != nil {
-				return err
-			}
-			if changes = append(changes, blockstore.ForgetState(kind, s.Key)); len(changes) < maxFollowChanges {
-				continue
-			}
-			if err := l.store.Apply(changes...); err != nil {
-				return err
-			}
-			changes = nil
+	for s, err := range l.store.States(kind, id.String()+"/") {
+		if err != nil {
+			return err
+		}
+		if changes = append(changes, blockstore.ForgetState(kind, s.Key)); len(changes) < maxFollowChanges {
+			continue
+		}
+		if err := l.store.Apply(changes...); err != nil {
+			return err
+		}
+		changes = nil
+	}
+	return l.store.Apply(changes...)
+}
+
+// unwantLive marks the recordings of a peer that its changed follow does not want
+// any more. Those that it wants go on until the catalogue tells of them anew. The
+// caller holds mu.
+func (l *followList) unwantLive(id peer.ID, r followRecord) error {
+	for s, err := range l.store.States(stateLive, id.String()+"/") {
+		if err != nil {
+			return err
+		}
+		var live liveRecord
+		if err := json.Unmarshal(s.Value, &live); err != nil || live.Spec.Follow == nil || r.wantsPath(live.Spec.Follow.RelPath) {
+			continue
+		}
+		change, err := live.ended(s.Key, false)
+		if err == nil {
+			err = l.store.Apply(change)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	defer l.moved.tell()
-	return l.store.Apply(changes...)
+	return nil
 }
 
 // errFollowChanged ends what follows a catalogue in a way that is not wanted any

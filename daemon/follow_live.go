@@ -5,12 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/bits"
+	"path"
+	"strings"
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/vidsync/vidsync/api"
 	"github.com/vidsync/vidsync/assemble"
@@ -29,6 +31,8 @@ type liveRecord struct {
 	Video string    `json:"video"`
 	Size  int64     `json:"size"`
 	Ended bool      `json:"ended,omitempty"` // its file was gone before it was finished
+	// Unwanted recordings have a name now that the follow's patterns do not want.
+	Unwanted bool `json:"unwanted,omitempty"`
 }
 
 // recordingName is what this node calls a recording of a peer. No peer can choose
@@ -48,19 +52,61 @@ func liveJobID(spec fetchSpec) string { return kindLive + "/" + liveKey(spec) }
 // A finished recording takes the place of its unfinished versions. size is that of
 // their values in bytes.
 func entryChanges(spec fetchSpec, e protocol.Entry) (changes []blockstore.Change, size int, err error) {
-	if e.Recording != "" {
-		spec.Recording = recordingName(spec.Follow.Peer, e.Recording)
+	for _, id := range recordingIDs(e.Recording) {
+		spec.Recordings = append(spec.Recordings, recordingName(spec.Follow.Peer, id))
 	}
-	if e.State == videoLive || e.State == videoEnded {
+	if len(spec.Recordings) > 0 {
+		spec.Recording = spec.Recordings[len(spec.Recordings)-1]
+	}
+	if isUnfinished(e.State) {
 		data, err := json.Marshal(liveRecord{Spec: spec, Video: e.Video.String(), Size: e.Size, Ended: e.State == videoEnded})
 		return []blockstore.Change{blockstore.StoreState(stateLive, liveKey(spec), data)}, len(data), err
 	}
 	data, err := json.Marshal(spec)
 	changes = []blockstore.Change{blockstore.StoreState(stateEntry, entryKey(spec, e.Video.String()), data)}
-	if spec.Recording != "" {
-		changes = append(changes, blockstore.ForgetState(stateLive, liveKey(spec)))
+	for _, name := range spec.Recordings {
+		changes = append(changes, blockstore.ForgetState(stateLive, liveKey(spec.of(name))))
 	}
 	return changes, len(data), err
+}
+
+// of is the same request for one of its recordings.
+func (s fetchSpec) of(recording string) fetchSpec {
+	s.Recording = recording
+	return s
+}
+
+// unwantedChanges are what an entry leads to that is not wanted, since it is a
+// removal, or by the patterns of the follow. Of a recording that they did want
+// before, by the name that it had, nothing stays; of one whose video was removed
+// before it was here, what came is kept.
+func (l *followList) unwantedChanges(peer string, e protocol.Entry) (changes []blockstore.Change, err error) {
+	if !e.Removed && !isKnownState(e.State) {
+		return nil, nil
+	}
+	for _, id := range recordingIDs(e.Recording) {
+		key := peer + "/" + recordingName(peer, id)
+		r, err := l.live(key)
+		if known, err := found(r, err); err != nil {
+			return nil, err
+		} else if !known {
+			continue
+		}
+		change, err := r.ended(key, e.Removed)
+		if err != nil {
+			return nil, err
+		}
+		changes = append(changes, change)
+	}
+	return changes, nil
+}
+
+// ended is the change that makes the record one of a recording that will not be
+// finished here: what came is kept, or not.
+func (r liveRecord) ended(key string, keep bool) (blockstore.Change, error) {
+	r.Ended, r.Unwanted = keep, !keep
+	data, err := json.Marshal(r)
+	return blockstore.StoreState(stateLive, key, data), err
 }
 
 // live is the newest version of a recording; fs.ErrNotExist once it is finished,
@@ -73,11 +119,25 @@ func (l *followList) live(key string) (r liveRecord, err error) {
 	return r, err
 }
 
+// liveQueued counts the recordings that are queued or fetched, by peer.
+func (q *jobQueue) liveQueued() map[string]int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	count := map[string]int{}
+	for id, t := range q.tasks {
+		if t.job.Kind == kindLive {
+			peer, _, _ := strings.Cut(strings.TrimPrefix(id, kindLive+"/"), "/")
+			count[peer]++
+		}
+	}
+	return count
+}
+
 // feedLive makes jobs of the recordings that are not finished, as there is room
 // in the queue.
 func (n *Node) feedLive(ctx context.Context) error {
 	var jobs []blockstore.Job
-	room := maxLiveQueued - n.jobs.count(kindLive)
+	of := n.jobs.liveQueued()
 	for s, err := range n.store.States(stateLive, "") {
 		if err == nil {
 			err = ctx.Err()
@@ -85,8 +145,9 @@ func (n *Node) feedLive(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if len(jobs) >= room {
-			break
+		peer, _, _ := strings.Cut(s.Key, "/")
+		if of[peer] >= maxLiveOfPeer {
+			continue
 		}
 		id := kindLive + "/" + s.Key
 		if queued, _ := n.jobs.queued(id); queued {
@@ -101,6 +162,7 @@ func (n *Node) feedLive(ctx context.Context) error {
 			return err
 		}
 		now := time.Now().UTC()
+		of[peer]++
 		jobs = append(jobs, blockstore.Job{ID: id, Kind: kindLive, State: stateQueued, Spec: spec, Created: now, Updated: now})
 	}
 	if len(jobs) == 0 {
@@ -125,7 +187,7 @@ func (n *Node) keepLive(ctx context.Context, spec fetchSpec) error {
 		return err
 	}
 	if kept.Size() == 0 {
-		return n.dropLive(ctx, spec)
+		return n.dropLive(spec)
 	}
 	if err := n.store.PutManifest(kept); err != nil {
 		return err
@@ -157,24 +219,12 @@ func wholeStart(m *manifest.Manifest, masks map[int]uint32) (*manifest.Manifest,
 
 // dropLive removes what came of a recording that is here in another file, or of
 // which too little came.
-func (n *Node) dropLive(ctx context.Context, spec fetchSpec) error {
+func (n *Node) dropLive(spec fetchSpec) error {
 	receipt, err := n.store.RecordingReceipt(spec.Recording)
 	if known, err := found(receipt, err); err != nil || !known {
 		return err
 	}
-	m, err := n.lib.manifest(ctx, receipt.Video)
-	if err != nil {
-		return err
-	}
-	target, err := spec.Follow.target(spec.Name, receipt.Video)
-	if err != nil {
-		return err
-	}
-	file, err := assemble.Open(ctx, n.store, m, target, assemble.Config{Logger: n.log, Recording: spec.Recording})
-	if err != nil {
-		return err
-	}
-	return errors.Join(file.Remove(), file.Close())
+	return assemble.Discard(n.store, receipt)
 }
 
 // listedLive is a recording of a followed peer for the user.
@@ -205,3 +255,35 @@ func (n *Node) listedLive(job blockstore.Job) (out api.Video, ok bool) {
 
 // versionOf is the video of a live record.
 func (r liveRecord) versionOf() (cid.Cid, error) { return manifest.ParseVideoCID(r.Video) }
+
+// hasBegun tells whether something came of a video while it was recorded.
+func (n *Node) hasBegun(spec fetchSpec) bool {
+	if spec.Recording == "" {
+		return false
+	}
+	_, err := n.store.RecordingReceipt(spec.Recording)
+	return err == nil
+}
+
+// supplyBegun makes jobs of those entries of a peer that wait of which something
+// came already, so that they go on when the peer is not followed any more.
+func (n *Node) supplyBegun(id peer.ID) error {
+	n.follows.mu.Lock()
+	defer n.follows.mu.Unlock()
+	for s, err := range n.store.States(stateEntry, id.String()+"/") {
+		if err != nil {
+			return err
+		}
+		video, err := cid.Decode(path.Base(s.Key))
+		var spec fetchSpec
+		if err != nil || json.Unmarshal(s.Value, &spec) != nil || !n.hasBegun(spec) {
+			continue
+		}
+		now := time.Now().UTC()
+		job := blockstore.Job{ID: jobID(kindFetch, video), Kind: kindFetch, Video: video, State: stateQueued, Spec: s.Value, Created: now, Updated: now}
+		if err := n.jobs.supply([]blockstore.Job{job}, []blockstore.Change{blockstore.ForgetState(stateEntry, s.Key)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

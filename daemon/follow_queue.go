@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"encoding/json"
 	"strings"
 	"time"
 
@@ -55,26 +56,32 @@ func (q *jobQueue) followTasks(peer string) (all, due int) {
 	return all, due
 }
 
-// hurryFollows makes the fetches that follow a peer's catalogue due now.
+// hurryFollows makes the fetches that follow a peer's catalogue due now. Their
+// pauses grow anew: it was the peer that was not there.
 func (q *jobQueue) hurryFollows(peer string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for id, t := range q.tasks {
 		follows := t.follows() && t.follow.Peer == peer || strings.HasPrefix(id, kindLive+"/"+peer+"/")
 		if follows && q.running[id] == nil {
-			t.job.NotBefore = time.Time{}
+			t.job.NotBefore, t.failed = time.Time{}, 0
 		}
 	}
 	q.wake()
 }
 
 // dropFollows forgets the fetches that follow a peer's catalogue and have not
-// been attempted yet.
-func (q *jobQueue) dropFollows(peer string) error {
+// been attempted yet, but for those of finished recordings of which something
+// came.
+func (q *jobQueue) dropFollows(peer string, begun func(fetchSpec) bool) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for id, t := range q.tasks {
 		if !t.follows() || t.follow.Peer != peer || q.running[id] != nil || t.job.Attempts > 0 {
+			continue
+		}
+		var spec fetchSpec
+		if err := json.Unmarshal(t.job.Spec, &spec); err == nil && begun(spec) {
 			continue
 		}
 		if err := q.store.RemoveJob(id); err != nil {

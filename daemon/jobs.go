@@ -50,7 +50,7 @@ func isPending(j blockstore.Job) bool {
 // waitError ends an attempt at a job that is to be tried again later.
 type waitError struct {
 	err    error         // what to tell whoever waits now
-	pause  time.Duration // 0: grows with each attempt
+	pause  time.Duration // 0: grows with each attempt that fails
 	yields bool          // it only lets others go first: whoever waits goes on waiting
 }
 
@@ -169,18 +169,6 @@ func (q *jobQueue) task(id string) *task {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.tasks[id]
-}
-
-// count is how many jobs of a kind are queued or run.
-func (q *jobQueue) count(kind string) (n int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, t := range q.tasks {
-		if t.job.Kind == kind {
-			n++
-		}
-	}
-	return n
 }
 
 // crowded tells whether a job of the kind is due and has no worker.
@@ -327,7 +315,7 @@ func (q *jobQueue) attempt(ctx, jobCtx context.Context, t *task, run func(contex
 	if err != nil && ctx.Err() != nil {
 		job.State, err = stateQueued, ctx.Err() // stops with the node, and goes on with it
 	} else {
-		job, again = outcome(job, err)
+		job, again = outcome(job, t.failed, err)
 	}
 	if err != nil {
 		q.log.Info("job did not succeed", "job", job.ID, "state", job.State, "reason", err)
@@ -344,6 +332,9 @@ func (q *jobQueue) settle(jobCtx context.Context, t *task, job blockstore.Job, a
 	if q.conclude != nil && (job.State == stateDone || job.State == stateFailed) {
 		store = func(job blockstore.Job) error { return q.conclude(t, job) }
 	}
+	if job.Kind == kindLive && job.State == stateDone { // its fetch, or nothing, goes on
+		store = func(job blockstore.Job) error { return q.store.RemoveJob(job.ID) }
+	}
 	if errors.Is(context.Cause(jobCtx), errGivenUp) {
 		store = func(job blockstore.Job) error { return q.store.RemoveJob(job.ID) }
 		again, err = false, errGivenUp
@@ -354,13 +345,13 @@ func (q *jobQueue) settle(jobCtx context.Context, t *task, job blockstore.Job, a
 	q.running[job.ID](nil)
 	q.end(t, err)
 	if again {
-		q.add(job)
+		q.add(job).failed = t.failed + 1
 	}
 }
 
 // outcome is the job after an attempt that ended with err, and whether there
-// will be another.
-func outcome(job blockstore.Job, err error) (blockstore.Job, bool) {
+// will be another. failed is how many failed in a row before it.
+func outcome(job blockstore.Job, failed int, err error) (blockstore.Job, bool) {
 	if err == nil {
 		job.State = stateDone
 		return job, false
@@ -372,7 +363,7 @@ func outcome(job blockstore.Job, err error) (blockstore.Job, bool) {
 	}
 	pause := wait.pause
 	if pause == 0 {
-		pause = min(retryFirst<<max(0, min(job.Attempts-1, 16)), retryLast)
+		pause = min(retryFirst<<min(failed, 16), retryLast)
 	}
 	job.State, job.NotBefore = stateWaiting, time.Now().Add(jitter(pause)).UTC()
 	return job, true

@@ -282,6 +282,38 @@ func TestStoppedNodeKeepsItsJob(t *testing.T) {
 	}
 }
 
+// The pause counts what failed in a row in this process. Attempts that the end
+// of an earlier one cut short say nothing of the next.
+func TestPausesGrowAnew(t *testing.T) {
+	q := testQueue(t)
+	job := testJob(t, 1)
+	job.State, job.Attempts, job.Spec = stateRunning, 9, []byte(`{"follow":{"peer":"p"}}`)
+	if err := errors.Join(q.store.PutJob(job), q.resume()); err != nil {
+		t.Fatal(err)
+	}
+	fail := func() time.Duration {
+		t.Helper()
+		tk := q.task(job.ID)
+		_, cancel := context.WithCancelCause(t.Context())
+		q.running[job.ID] = cancel
+		q.attempt(t.Context(), t.Context(), tk, func(context.Context, *task) error {
+			return &waitError{err: errors.New("nobody has it")}
+		})
+		return time.Until(q.task(job.ID).job.NotBefore)
+	}
+	first, second := fail(), fail()
+	if first > 2*retryFirst || second < first {
+		t.Errorf("pauses of %v and %v, want them to begin at %v and grow", first, second, retryFirst)
+	}
+	for range 8 {
+		fail()
+	}
+	q.hurryFollows("p")
+	if again := fail(); again > 2*retryFirst {
+		t.Errorf("a pause of %v after the peer came back", again)
+	}
+}
+
 func TestStoppedNodeBeginsNoJob(t *testing.T) {
 	q := testQueue(t)
 	for seed := range byte(3) {

@@ -77,6 +77,7 @@ type network struct {
 	suspects   chan libp2pnet.Conn // connections that may be dead
 	nat        *natView
 	stirred    chan struct{} // holds one: a peer was found or lost
+	early      chan struct{} // one token for each peer with streams that nobody reads yet
 
 	down   protocol.Pacer   // of pieces on their way here
 	server *protocol.Server // set before Run says that the node is on the network
@@ -91,7 +92,7 @@ type network struct {
 func startNetwork(cfg Config, key crypto.PrivKey, trust *trustList, registry prometheus.Registerer, log *slog.Logger) (*network, error) {
 	n := &network{
 		traffic: metrics.NewBandwidthCounter(), buffers: protocol.NewBuffers(keptBuffers), log: log, mdns: !cfg.NoMDNS, relayed: cfg.RelayData,
-		interfaces: newInterfaces(), suspects: make(chan libp2pnet.Conn, maxSuspects), nat: newNATView(), stirred: make(chan struct{}, 1),
+		interfaces: newInterfaces(), suspects: make(chan libp2pnet.Conn, maxSuspects), nat: newNATView(), stirred: make(chan struct{}, 1), early: make(chan struct{}, maxEarly),
 		lan: map[peer.ID]peer.AddrInfo{}, found: map[peer.ID]bool{},
 	}
 	var err error

@@ -49,7 +49,7 @@ func isOffered(state string) bool {
 func offered(e blockstore.LogEntry) protocol.Entry {
 	v := e.Video
 	if e.Removed {
-		return protocol.Entry{Seq: v.Seq, Video: v.CID, Removed: true}
+		return protocol.Entry{Seq: v.Seq, Video: v.CID, Removed: true, Recording: v.Recording}
 	}
 	out := protocol.Entry{
 		Seq: v.Seq, Video: v.CID, Recording: v.Recording, Name: firstBytes(v.Name, protocol.MaxNameBytes),

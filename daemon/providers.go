@@ -42,6 +42,7 @@ type providers struct {
 
 	manifest chan *manifest.Manifest // receives the first one that a peer sends; nil: known
 	peers    chan exchange.Peer      // receives peers that serve the video
+	joined   chan struct{}           // holds one: a request may have named another
 
 	mu         sync.Mutex
 	capability []byte
@@ -59,6 +60,7 @@ func newProviders(net *network, trust *trustList, bans *banList, video cid.Cid, 
 		net: net, trust: trust, bans: bans, video: video, log: log,
 		manifest: make(chan *manifest.Manifest, 1),
 		peers:    make(chan exchange.Peer),
+		joined:   make(chan struct{}, 1),
 		asked:    map[peer.ID]error{},
 		banned:   map[peer.ID]error{},
 		needed:   time.Now(),
@@ -72,6 +74,7 @@ func (p *providers) join(spec []byte) {
 	if err != nil {
 		return // refused when the fetch began
 	}
+	defer notify(p.joined)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if s.Ticket != "" {
@@ -132,6 +135,7 @@ func (p *providers) run(ctx context.Context) error {
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
+			case <-p.joined:
 			case <-tick.C:
 			}
 			if err := p.hopeless(time.Now()); err != nil {
@@ -250,17 +254,17 @@ func (p *providers) ask(ctx context.Context, info peer.AddrInfo) error {
 		p.answer(info.ID, errRelayOnly) // until a straight way is found
 	}
 	remote := protocol.NewRemote(p.net.host, info.ID, p.video, p.ticket(), p.net.client())
-	m, err := p.manifestFrom(ctx, remote)
+	defer remote.GiveUp()
+	m, done, err := p.manifestFrom(ctx, remote, info.ID)
 	if err != nil {
+		done()
 		return err
 	}
 	remote.SetManifest(m)
 	p.answer(info.ID, errNoPieceYet)
 	link := &link{Remote: remote, peer: info.ID, providers: p, ended: make(chan struct{})}
-	select {
-	case p.peers <- link:
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := p.handOver(ctx, link, done); err != nil {
+		return err
 	}
 	select {
 	case <-link.ended:
@@ -280,27 +284,6 @@ var (
 func lastLine(err error) string {
 	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
 	return strings.TrimSpace(lines[len(lines)-1])
-}
-
-// manifestFrom returns the manifest, from the peer if nobody gave it before.
-func (p *providers) manifestFrom(ctx context.Context, remote *protocol.Remote) (*manifest.Manifest, error) {
-	p.mu.Lock()
-	m := p.known
-	p.mu.Unlock()
-	if m != nil {
-		return m, nil
-	}
-	m, err := remote.Manifest(ctx)
-	if err != nil {
-		return nil, err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.known == nil {
-		p.known, p.name = m, remote.Name()
-		p.manifest <- m // has room for the one that is ever sent
-	}
-	return p.known, nil
 }
 
 // ticket is the capability to show.

@@ -37,7 +37,6 @@ const (
 // and has another hash in the next version.
 type recording struct {
 	id     string // the same over all versions, and restarts
-	inode  watch.Identity
 	added  time.Time
 	cancel context.CancelFunc // of run
 	done   chan struct{}      // closed when run has ended
@@ -47,6 +46,7 @@ type recording struct {
 	size int64 // at the last look; of the goroutine that runs, or closes
 
 	mu       sync.Mutex
+	inode    watch.Identity
 	path     string
 	relative string // below the watched folder
 	blocks   []recordedBlock
@@ -76,13 +76,15 @@ type version struct {
 // open opens the file, which must be the one that was begun with. It is opened
 // for every use: a file that is held open keeps its card from being taken out.
 func (r *recording) open() (*os.File, int64, error) {
-	path, _ := r.where()
+	r.mu.Lock()
+	path, inode := r.path, r.inode
+	r.mu.Unlock()
 	f, err := openRegular(path)
 	if err != nil {
 		return nil, 0, err
 	}
 	info, err := f.Stat()
-	if err == nil && !sameInode(r.inode, watch.Identity(blockstore.StampOf(info))) {
+	if err == nil && !sameInode(inode, watch.Identity(blockstore.StampOf(info))) {
 		err = fmt.Errorf("%s is another file now: %w", path, fs.ErrNotExist)
 	}
 	if err != nil {
@@ -92,6 +94,25 @@ func (r *recording) open() (*os.File, int64, error) {
 }
 
 func sameInode(a, b watch.Identity) bool { return a.Device == b.Device && a.Inode == b.Inode }
+
+// adopt tells whether the file of that identity is the one that was begun with,
+// and takes over its device, which is another one when a card is put in again. On
+// another device a shorter file is another file: every card has that inode.
+func (r *recording) adopt(id watch.Identity) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !isSameFile(r.inode, id, blocksLen(r.blocks)) {
+		return false
+	}
+	r.inode = id
+	return true
+}
+
+// isSameFile tells whether a file is the one that was begun with, of which so many
+// bytes were offered.
+func isSameFile(begun, id watch.Identity, offered int64) bool {
+	return begun.Inode == id.Inode && (begun.Device == id.Device || id.Size >= offered)
+}
 
 // where is the file's path, and the one below the watched folder.
 func (r *recording) where() (path, relative string) {

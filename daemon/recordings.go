@@ -3,13 +3,8 @@ package daemon
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -37,9 +32,9 @@ type recordings struct {
 	store *blockstore.Store
 	log   *slog.Logger
 	fresh chan struct{} // holds one: a recording is to be started
-	// present tells whether a file that is not there is gone: its folder is there,
-	// or nobody watches it.
-	present func(path string) bool
+	// present tells whether a file that is not there is gone, since its folder is
+	// there, and whether the file is watched at all.
+	present func(path string) (present, watched bool)
 
 	mu       sync.Mutex
 	active   map[string]*recording // by path
@@ -59,7 +54,7 @@ type recordingRecord struct {
 	Next  string `json:"next,omitempty"`
 }
 
-func newRecordings(store *blockstore.Store, log *slog.Logger, present func(path string) bool) *recordings {
+func newRecordings(store *blockstore.Store, log *slog.Logger, present func(path string) (present, watched bool)) *recordings {
 	return &recordings{
 		store: store, log: log, fresh: make(chan struct{}, 1), present: present,
 		active: map[string]*recording{}, versions: map[cid.Cid]*version{},
@@ -71,6 +66,7 @@ func (l *recordings) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	tick := time.NewTicker(recordingsCheck)
 	defer tick.Stop()
+	var gone map[string]bool
 	for {
 		for r, own := range l.unstarted(ctx) {
 			g.Go(func() error {
@@ -81,7 +77,8 @@ func (l *recordings) run(ctx context.Context) error {
 		select {
 		case <-l.fresh:
 		case <-tick.C:
-			if err := l.endVanished(ctx); err != nil && ctx.Err() == nil {
+			var err error
+			if gone, err = l.endVanished(ctx, gone); err != nil && ctx.Err() == nil {
 				l.log.Error("look for vanished recordings", "error", err)
 			}
 		case <-ctx.Done():
@@ -116,11 +113,14 @@ func (l *recordings) tell(r *recording, err error) {
 
 // begin offers a file that grows from now on.
 func (l *recordings) begin(path, relative string, id watch.Identity) error {
-	known, full := l.goOn(path, id)
-	if known != nil && sameInode(known.inode, id) || known == nil && full {
+	if err := l.findMoved(path, relative, id); err != nil {
+		return err
+	}
+	known, same, full := l.goOn(path, id)
+	if same || !known && full {
 		return nil
 	}
-	if known != nil { // a camera that begins anew under the same name
+	if known { // a camera that begins anew under the same name
 		if err := l.lost(path); err != nil {
 			return err
 		}
@@ -137,17 +137,24 @@ func (l *recordings) begin(path, relative string, id watch.Identity) error {
 	return nil
 }
 
-// goOn returns the recording at path, if there is one, and has it go on if it is
-// of that file and was stopped. full tells that there is no room for another.
-func (l *recordings) goOn(path string, id watch.Identity) (known *recording, full bool) {
+// goOn tells whether there is a recording at path, and whether it is of that
+// file. Then it goes on if it was stopped. full tells that there is no room for
+// another.
+func (l *recordings) goOn(path string, id watch.Identity) (known, same, full bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := l.active[path]
-	if r != nil && r.stopped && sameInode(r.inode, id) {
-		r.stopped, r.started, r.done = false, false, make(chan struct{})
-		notify(l.fresh)
+	same = r != nil && r.adopt(id)
+	if same && r.stopped {
+		l.restart(r)
 	}
-	return r, len(l.active) >= maxRecordings
+	return r != nil, same, len(l.active) >= maxRecordings
+}
+
+// restart has a recording go on that was stopped. The caller holds mu.
+func (l *recordings) restart(r *recording) {
+	r.stopped, r.started, r.done = false, false, make(chan struct{})
+	notify(l.fresh)
 }
 
 // recordFor is the record of a file that grows: the one that an earlier process
@@ -156,7 +163,7 @@ func (l *recordings) recordFor(path, relative string, id watch.Identity) (record
 	old, err := l.record(path)
 	if known, err := found(old, err); err != nil {
 		return old, err
-	} else if known && old.Inode == id.Inode {
+	} else if known && isSameFile(watch.Identity{Device: old.Device, Inode: old.Inode}, id, l.offered(old)) {
 		old.Device, old.Relative = id.Device, relative // device numbers change when a card is put in again
 		return old, l.save(path, old)
 	} else if known {
@@ -164,8 +171,17 @@ func (l *recordings) recordFor(path, relative string, id watch.Identity) (record
 			return old, err
 		}
 	}
-	fresh := recordingRecord{ID: rand.Text(), Device: id.Device, Inode: id.Inode, Relative: relative, Added: time.Now().UTC()}
+	fresh := recordingRecord{ID: newRecordingID(), Device: id.Device, Inode: id.Inode, Relative: relative, Added: time.Now().UTC()}
 	return fresh, l.save(path, fresh)
+}
+
+// offered is how much of a recording is in the catalogue.
+func (l *recordings) offered(rec recordingRecord) int64 {
+	v, err := l.listed(rec)
+	if err != nil {
+		return 0 // publish will say so
+	}
+	return v.Size
 }
 
 // record is what is stored of a recording; fs.ErrNotExist if there is nothing.
@@ -205,6 +221,9 @@ func (l *recordings) publish(r *recording) error {
 	if v == nil || err != nil {
 		return err
 	}
+	if here, err := l.isWhole(v.video); err != nil || here {
+		return err // whoever follows has the whole video's entry
+	}
 	rec.Video, rec.Next = cidText(old.CID), v.video.String()
 	if err := l.save(path, rec); err != nil {
 		return err
@@ -217,6 +236,13 @@ func (l *recordings) publish(r *recording) error {
 		l.serve(r, v)
 	}
 	return err
+}
+
+// isWhole tells whether a version is a video of the catalogue in its own right.
+func (l *recordings) isWhole(video cid.Cid) (bool, error) {
+	v, err := l.store.Video(video)
+	known, err := found(v, err)
+	return known && v.State == videoWhole, err
 }
 
 func cidText(c cid.Cid) string {
@@ -273,14 +299,16 @@ func (l *recordings) version(video cid.Cid) *version {
 func (l *recordings) stop(path string) *recording {
 	l.mu.Lock()
 	r := l.active[path]
-	started := r != nil && r.started && !r.stopped
-	if r != nil {
-		r.stopped = true
+	if r == nil {
+		l.mu.Unlock()
+		return nil
 	}
+	r.stopped = true
+	started, cancel, done := r.started, r.cancel, r.done
 	l.mu.Unlock()
 	if started {
-		r.cancel()
-		<-r.done
+		cancel()
+		<-done
 	}
 	return r
 }
@@ -299,111 +327,4 @@ func (l *recordings) drop(path string) {
 			delete(l.versions, v.video)
 		}
 	}
-}
-
-// rename has a recording follow its file to another path. It tells whether there
-// is one.
-func (l *recordings) rename(from, to, relative string) (bool, error) {
-	rec, err := l.record(from)
-	if known, err := found(rec, err); err != nil || !known {
-		return false, err
-	}
-	if err := l.save(to, rec); err != nil {
-		return true, err
-	}
-	l.mu.Lock()
-	if r := l.active[from]; r != nil {
-		delete(l.active, from)
-		l.active[to] = r
-		r.mu.Lock()
-		r.path, r.relative = to, relative
-		r.mu.Unlock()
-	}
-	l.mu.Unlock()
-	return true, l.store.DropState(stateRecording, from)
-}
-
-// lost ends a recording whose file is gone before it was finished. Who follows is
-// told, and keeps what came.
-func (l *recordings) lost(path string) error {
-	l.stop(path)
-	defer l.drop(path)
-	rec, err := l.record(path)
-	if known, err := found(rec, err); err != nil || !known {
-		return err
-	}
-	v, err := l.listed(rec)
-	if err != nil {
-		return err
-	}
-	if v.CID.Defined() {
-		old := v.CID
-		v.State = videoEnded
-		if err := l.store.ReplaceVideo(old, v); err != nil {
-			return err
-		}
-		l.log.Warn("recording is gone before it was finished", "path", path, "offered", v.Size)
-	}
-	return l.store.DropState(stateRecording, path)
-}
-
-// finished puts the finished video in the place of the recording that it was.
-func (l *recordings) finished(path string, whole blockstore.Video) error {
-	l.stop(path)
-	defer l.drop(path)
-	rec, err := l.record(path)
-	if known, err := found(rec, err); err != nil || !known {
-		return err
-	}
-	old, err := l.listed(rec)
-	if err != nil {
-		return err
-	}
-	if old.CID.Defined() && old.CID != whole.CID {
-		if err := l.store.ReplaceVideo(old.CID, whole); err != nil {
-			return err
-		}
-	}
-	return l.store.DropState(stateRecording, path)
-}
-
-// endVanished ends the recordings that nobody writes and whose end was missed.
-func (l *recordings) endVanished(ctx context.Context) error {
-	for s, err := range l.store.States(stateRecording, "") {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return err
-		}
-		if l.isActive(s.Key) {
-			continue
-		}
-		if err := l.endIfVanished(s.Key); err != nil {
-			return fmt.Errorf("recording %s: %w", s.Key, err)
-		}
-	}
-	return nil
-}
-
-func (l *recordings) isActive(path string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.active[path] != nil
-}
-
-// endIfVanished ends a recording if its file was finished and added, or is not
-// there while its folder is.
-func (l *recordings) endIfVanished(path string) error {
-	if f, err := l.store.FileAt(path); err == nil {
-		whole, err := l.store.Video(f.Video)
-		if err != nil {
-			return err
-		}
-		return l.finished(path, whole)
-	}
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) || !l.present(path) {
-		return nil
-	}
-	return l.lost(path)
 }

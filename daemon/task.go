@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vidsync/vidsync/api"
@@ -18,9 +19,12 @@ const maxRequests = 64
 // task is one attempt at a job in this process.
 type task struct {
 	job    blockstore.Job // the queue's while it waits, its worker's while it runs
+	failed int            // attempts in a row before this one, by this process; the queue's
 	done   chan struct{}  // closed when the attempt has ended
 	result any            // of the attempt; valid after done
 	err    error          // of the attempt; valid after done
+	moved  broadcast      // a fetch has got further: its manifest, its file or its exchange is there
+	reads  atomic.Int64   // one more than the block where a reader of a fetch begins; 0: none has come
 
 	mu      sync.Mutex
 	report  func() api.Progress // what to show; nil before it runs

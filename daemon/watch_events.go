@@ -16,6 +16,8 @@ import (
 // handle does what follows from an event. After an error the same event comes
 // again later.
 func (f *watchedFolder) handle(ctx context.Context, e watch.Event) error {
+	f.busy.Add(1)
+	defer f.busy.Add(-1)
 	var err error
 	switch e.Kind {
 	case watch.Growing:

@@ -31,11 +31,17 @@ func (f *watchedFolder) settleRecording(ctx context.Context, e watch.Event) (id 
 			return "", err
 		}
 	}
+	if err := l.findMoved(e.Path, filepath.ToSlash(e.RelPath), e.Identity); err != nil {
+		return "", err
+	}
 	rec, err := l.record(e.Path)
 	if known, err := found(rec, err); err != nil || !known {
 		return "", err
 	}
 	r := l.stop(e.Path)
+	if r != nil && !r.adopt(e.Identity) { // another file has taken its place
+		return "", l.lost(e.Path)
+	}
 	if r == nil || rec.Next == "" {
 		return rec.ID, nil
 	}
@@ -73,15 +79,24 @@ func (r *recording) listed() api.Recording {
 }
 
 // isPresent tells whether a file that is not there is gone for good, as far as
-// can be known: its folder is there and was looked through, or is watched no more.
-func (n *Node) isPresent(path string) bool {
+// can be known: its folder is there and was looked through, and no event waits by
+// which it may have another name. watched tells whether
+// anybody will hear of the file's end.
+func (n *Node) isPresent(path string) (present, watched bool) {
 	folders, _ := n.watching.all()
 	for dir, f := range folders {
 		if isBelow(path, dir) {
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			return f.away == "" && f.folder != nil && f.folder.Scanned()
+			return f.present() && f.busy.Load() == 0, matchesGlobs(f.stored().Glob, filepath.Base(path))
 		}
 	}
-	return true
+	return false, false
+}
+
+// matchesGlobs tells whether a watched folder's patterns want a name, as package
+// watch has it.
+func matchesGlobs(globs []string, name string) bool {
+	return len(globs) == 0 || slices.ContainsFunc(globs, func(glob string) bool {
+		ok, err := filepath.Match(strings.ToLower(glob), strings.ToLower(name))
+		return ok && err == nil
+	})
 }

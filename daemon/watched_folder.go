@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vidsync/vidsync/api"
@@ -43,6 +44,7 @@ type watchedFolder struct {
 	done     chan struct{}
 	notes    watchNotes
 	joint    watchJoint
+	busy     atomic.Int32 // events that are dealt with; others may wait
 
 	mu      sync.Mutex
 	record  watchRecord

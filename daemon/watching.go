@@ -251,7 +251,7 @@ func (n *Node) RemoveWatch(ctx context.Context, dir string) (api.Watch, error) {
 		n.log.Warn("folder is watched no more, but its file system does not answer", "dir", f.dir)
 		return last, nil
 	}
-	return last, n.forgetWatched(f.dir)
+	return last, errors.Join(n.recordings.endBelow(f.dir), n.forgetWatched(f.dir))
 }
 
 // checkWatch checks what a user wants to watch.

@@ -18,7 +18,7 @@ import (
 // has not got the video), ErrRefused, ErrBusy, ErrProtocol or what the network
 // said.
 func AskHoldings(ctx context.Context, h host.Host, p peer.ID, m *manifest.Manifest, capability []byte, cfg ClientConfig) (*manifest.Holdings, error) {
-	view, err := NewRemote(h, p, m.CID(), capability, cfg).openHoldings(ctx, m, nil)
+	view, err := NewRemote(h, p, m.CID(), capability, cfg).openHoldings(ctx, m, new(earlyStreams), nil)
 	if err == nil {
 		view.end(nil)
 	}

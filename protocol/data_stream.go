@@ -53,21 +53,36 @@ type call struct {
 
 // openData opens all data streams of a Remote at once. What their peer says to
 // that is read by their loops.
-func (r *Remote) openData(ctx context.Context, m *manifest.Manifest) ([]*dataStream, error) {
+func (r *Remote) openData(ctx context.Context, m *manifest.Manifest, early *earlyStreams) ([]*dataStream, error) {
 	data := make([]*dataStream, r.cfg.DataStreams)
 	var g errgroup.Group
 	for i := range data {
-		g.Go(func() error {
-			f, err := r.openStream(ctx, PiecesID, controlBytes+pieceBufferBytes)
-			if err == nil {
-				data[i] = newDataStream(f, m, r.cfg.Buffers)
-				data[i].down = newPace(r.cfg.Down)
-				data[i].begin(r.openMessage())
-			}
+		g.Go(func() (err error) {
+			data[i], err = r.openDataStream(ctx, m, early.dataAt(i))
 			return err
 		})
 	}
 	return data, g.Wait()
+}
+
+// openDataStream makes early a data stream; if it is nil, a new one.
+func (r *Remote) openDataStream(ctx context.Context, m *manifest.Manifest, early *framing) (*dataStream, error) {
+	f := early
+	var err error
+	if early != nil {
+		err = f.reserveMore(pieceBufferBytes)
+	} else {
+		f, err = r.openStream(ctx, PiecesID, controlBytes+pieceBufferBytes)
+	}
+	if err != nil {
+		return nil, err
+	}
+	d := newDataStream(f, m, r.cfg.Buffers)
+	d.down = newPace(r.cfg.Down)
+	if early == nil {
+		d.begin(r.openMessage())
+	}
+	return d, nil
 }
 
 func newDataStream(f *framing, m *manifest.Manifest, buffers *Buffers) *dataStream {

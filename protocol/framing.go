@@ -28,21 +28,33 @@ type framing struct {
 // newFraming takes over a stream and resets it when ctx ends. The caller must
 // call end.
 func newFraming(ctx context.Context, s network.Stream, timeout time.Duration) *framing {
-	f := &framing{stream: s, in: bufio.NewReaderSize(s, readBufferBytes), timeout: timeout}
-	f.unbind = context.AfterFunc(ctx, func() { f.reset(context.Cause(ctx)) })
+	f := &framing{stream: s, in: bufio.NewReaderSize(s, readBufferBytes), timeout: timeout, unbind: func() bool { return true }}
+	f.bind(ctx)
 	return f
+}
+
+// bind has ctx's end reset the stream, in place of the context before it. It
+// tells whether that had not ended yet.
+func (f *framing) bind(ctx context.Context) (intact bool) {
+	intact = f.unbind()
+	f.unbind = context.AfterFunc(ctx, func() { f.reset(context.Cause(ctx)) })
+	return intact
+}
+
+// reserveMore makes the resource manager count more memory for the stream.
+func (f *framing) reserveMore(bytes int) error {
+	if err := f.stream.Scope().ReserveMemory(bytes, network.ReservationPriorityHigh); err != nil {
+		return fmt.Errorf("%w: %v", ErrBusy, err)
+	}
+	return nil // released with the stream
 }
 
 // reserve makes the resource manager count the stream and its own memory.
 func (f *framing) reserve(bytes int) error {
-	scope := f.stream.Scope()
-	if err := scope.SetService(ServiceName); err != nil {
+	if err := f.stream.Scope().SetService(ServiceName); err != nil {
 		return fmt.Errorf("%w: %v", ErrBusy, err)
 	}
-	if err := scope.ReserveMemory(bytes, network.ReservationPriorityHigh); err != nil {
-		return fmt.Errorf("%w: %v", ErrBusy, err)
-	}
-	return nil // released with the stream
+	return f.reserveMore(bytes)
 }
 
 // reset drops the stream at once, both ways, with the code that err stands for.

@@ -60,7 +60,7 @@ func (c ClientConfig) withDefaults() ClientConfig {
 
 // Remote is one video at one other node. It is safe for concurrent use.
 //
-// First it needs the video's manifest: from Manifest, or by SetManifest. Then
+// First it needs the video's manifest: from Manifest or Begin, or by SetManifest. Then
 // Run, once, keeps the streams; Get works while it runs.
 type Remote struct {
 	host       host.Host
@@ -72,7 +72,8 @@ type Remote struct {
 
 	mu       sync.Mutex
 	manifest *manifest.Manifest
-	name     string // as the peer calls the video
+	name     string        // as the peer calls the video
+	early    *earlyStreams // opened by Begin, until Run takes them
 	data     []*dataStream
 	err      error // why there are no data streams any more
 }
@@ -133,15 +134,17 @@ func (r *Remote) run(ctx context.Context, update func(block int, mask uint32)) e
 		return errors.New("run before the manifest is known")
 	}
 	g, ctx := errgroup.WithContext(ctx) // whose end resets all streams
-	g.Go(func() error { return r.followHoldings(ctx, m, update) })
-	g.Go(func() error { return r.startData(ctx, g, m) })
+	early := r.takeEarly()
+	early.bind(ctx)
+	g.Go(func() error { return r.followHoldings(ctx, m, early, update) })
+	g.Go(func() error { return r.startData(ctx, g, m, early) })
 	return g.Wait()
 }
 
-// startData opens the data streams and starts their loops, none of which
-// returns nil.
-func (r *Remote) startData(ctx context.Context, g *errgroup.Group, m *manifest.Manifest) error {
-	data, err := r.openData(ctx, m)
+// startData opens the data streams, those that are not early, and starts their
+// loops, none of which returns nil.
+func (r *Remote) startData(ctx context.Context, g *errgroup.Group, m *manifest.Manifest, early *earlyStreams) error {
+	data, err := r.openData(ctx, m, early)
 	if err != nil {
 		return fmt.Errorf("open pieces stream: %w", err)
 	}

@@ -17,17 +17,17 @@ type holdingsView struct {
 }
 
 // followHoldings tells update what the peer holds until the stream ends.
-func (r *Remote) followHoldings(ctx context.Context, m *manifest.Manifest, update func(block int, mask uint32)) error {
-	view, err := r.openHoldings(ctx, m, update)
+func (r *Remote) followHoldings(ctx context.Context, m *manifest.Manifest, early *earlyStreams, update func(block int, mask uint32)) error {
+	view, err := r.openHoldings(ctx, m, early, update)
 	if err != nil {
 		return fmt.Errorf("open holdings stream: %w", err)
 	}
 	return view.run(ctx)
 }
 
-func (r *Remote) openHoldings(ctx context.Context, m *manifest.Manifest, update func(block int, mask uint32)) (v *holdingsView, err error) {
+func (r *Remote) openHoldings(ctx context.Context, m *manifest.Manifest, early *earlyStreams, update func(block int, mask uint32)) (v *holdingsView, err error) {
 	limit := maxHoldingsBytes(m.NumBlocks())
-	f, err := r.openStream(ctx, HoldingsID, controlBytes+int(limit))
+	f, err := r.holdingsStream(ctx, early.holdings, int(limit))
 	if err != nil {
 		return nil, err
 	}
@@ -36,9 +36,6 @@ func (r *Remote) openHoldings(ctx context.Context, m *manifest.Manifest, update 
 			f.end(err)
 		}
 	}()
-	if err := f.write(r.openMessage()); err != nil {
-		return nil, err
-	}
 	var msg wire.Holdings
 	if err := f.read(&msg, limit); err != nil {
 		return nil, cutShort(err)
@@ -51,6 +48,23 @@ func (r *Remote) openHoldings(ctx context.Context, m *manifest.Manifest, update 
 		return nil, err
 	}
 	return &holdingsView{framing: f, first: first, update: update}, nil
+}
+
+// holdingsStream is the stream on which a message of limit bytes is due: early,
+// or if that is nil a new one.
+func (r *Remote) holdingsStream(ctx context.Context, early *framing, limit int) (*framing, error) {
+	if early != nil {
+		return early, early.reserveMore(limit)
+	}
+	f, err := r.openStream(ctx, HoldingsID, controlBytes+limit)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.write(r.openMessage()); err != nil {
+		f.end(err)
+		return nil, err
+	}
+	return f, nil
 }
 
 // decodeHoldings reads the first message about a video of size bytes.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -44,6 +45,9 @@ type field struct {
 func runField(ctx context.Context, s *soak, rng *rand.Rand) (string, error) {
 	f := &field{soak: s, peaks: map[*node]int64{}}
 	f.plan = drawRecordings(rng, s.files, int64(s.largest)*mb, s.chaos)
+	for i := range f.plan {
+		f.plan[i].live = f.plan[i].live && s.live
+	}
 	if err := f.setUp(ctx); err != nil {
 		return "", err
 	}
@@ -106,10 +110,24 @@ func (f *field) introduce(ctx context.Context) error {
 	if _, err := f.server.api().Limit(ctx, api.LimitRequest{Down: &rate}); err != nil {
 		return err
 	}
-	if _, err := f.edge.api().AddWatch(ctx, api.AddWatchRequest{Dir: f.card.dir, Settle: trialSettle}); err != nil {
+	if err := f.watch(ctx); err != nil {
 		return err
 	}
 	return follow(ctx, f.server, f.edge, f.into)
+}
+
+// watch has the edge watch the two folders of the card, one of them live.
+func (f *field) watch(ctx context.Context) error {
+	for _, folder := range []string{liveFolder, otherFolder} {
+		dir, live := filepath.Join(f.card.dir, folder), folder == liveFolder
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+		if _, err := f.edge.api().AddWatch(ctx, api.AddWatchRequest{Dir: dir, Settle: trialSettle, Live: &live}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // follow has one node trust the other and follow it.
@@ -137,6 +155,7 @@ func (f *field) line(count map[string]int, calm time.Duration) string {
 	for _, how := range slices.Sorted(maps.Keys(count)) {
 		events = append(events, fmt.Sprintf("%s %d", how, count[how]))
 	}
-	return fmt.Sprintf("%d files of %d MB, %d contents, arrived %.1f s after the last fault; most memory: edge %d MB, server %d MB; %s",
-		len(f.plan), f.bytes()/mb, len(byContent(f.plan)), calm.Seconds(), f.peaks[f.edge]/mb, f.peaks[f.server]/mb, strings.Join(events, ", "))
+	long := slices.DeleteFunc(slices.Clone(f.plan), func(r recording) bool { return !r.live || r.size < leastLong })
+	return fmt.Sprintf("%d files of %d MB (%d long and live), %d contents, arrived %.1f s after the last fault; most memory: edge %d MB, server %d MB; %s",
+		len(f.plan), f.bytes()/mb, len(long), len(byContent(f.plan)), calm.Seconds(), f.peaks[f.edge]/mb, f.peaks[f.server]/mb, strings.Join(events, ", "))
 }

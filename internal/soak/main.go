@@ -38,6 +38,7 @@ type options struct {
 	chaos   time.Duration
 	files   int
 	edges   int
+	live    bool
 }
 
 // smallest is the least size of the videos, in 10^6 bytes, unless the largest
@@ -57,6 +58,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.largest, "largest", 300, "size of the largest videos, in `MB`")
 	flags.DurationVar(&o.chaos, "chaos", time.Minute, "how long the trial field breaks things")
 	flags.IntVar(&o.files, "files", 25, "how many files the trial field records")
+	flags.BoolVar(&o.live, "live", true, "the trial field records half of its files into a folder that is watched live")
 	flags.IntVar(&o.edges, "edges", 10, "how many edges the trial edges has")
 	if err := flags.Parse(args); err != nil {
 		return o, err

@@ -55,10 +55,7 @@ func (r *recorder) record(ctx context.Context, rec recording) error {
 	}
 	r.files.RLock()
 	defer r.files.RUnlock()
-	path := rec.in(r.dir)
-	if rec.temporary {
-		path += ".part"
-	}
+	path := rec.at(r.dir)
 	f, err := r.create(path)
 	if err != nil {
 		return err
@@ -68,9 +65,9 @@ func (r *recorder) record(ctx context.Context, rec recording) error {
 	}
 	r.card.RLock()
 	defer r.card.RUnlock()
-	err = errors.Join(f.Sync(), f.Close())
+	err = errors.Join(rec.writeHead(f), f.Sync(), f.Close())
 	if err == nil && rec.temporary {
-		err = os.Rename(path, rec.in(r.dir))
+		err = os.Rename(path, rec.on(r.dir))
 	}
 	return err
 }
@@ -88,7 +85,12 @@ func (r *recorder) create(path string) (*os.File, error) {
 func (r *recorder) fill(ctx context.Context, f *os.File, rec recording) error {
 	step := max(leastStep, rec.size/recordingSteps+1)
 	pause := rec.took / time.Duration((rec.size+step-1)/step)
-	for source, left := content(rec.stream, rec.size), rec.size; left > 0; left -= step {
+	source := content(rec.stream, rec.size)
+	if _, err := io.CopyN(io.Discard, source, rec.head); err != nil {
+		return err
+	}
+	source = io.MultiReader(content(^rec.stream, rec.head), source)
+	for left := rec.size; left > 0; left -= step {
 		r.card.RLock()
 		_, err := io.CopyN(f, source, min(step, left))
 		r.card.RUnlock()
@@ -100,4 +102,11 @@ func (r *recorder) fill(ctx context.Context, f *os.File, rec recording) error {
 		}
 	}
 	return nil
+}
+
+// writeHead puts the right bytes where others were until now, as those do who
+// write the length of a recording into its beginning.
+func (r recording) writeHead(f *os.File) error {
+	_, err := io.Copy(io.NewOffsetWriter(f, 0), content(r.stream, r.head))
+	return err
 }

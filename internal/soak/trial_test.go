@@ -52,7 +52,7 @@ func TestDrawRecordings(t *testing.T) {
 	paths, twins, temporary := map[string]bool{}, 0, 0
 	for _, r := range plan {
 		paths[r.rel] = true
-		if r.size < leastRecording || r.size > 30*mb || r.start > time.Minute || r.took > longestRecording {
+		if r.size < leastRecording || r.size > 30*mb || r.start > time.Minute || r.took > max(longestRecording, time.Duration(r.size*int64(time.Second)/leastLongRate)) {
 			t.Errorf("%+v", r)
 		}
 		if r.temporary {
