@@ -163,12 +163,6 @@ func (c *Client) RemovePeer(ctx context.Context, ref string) (Peer, error) {
 	return call[Peer](ctx, c, http.MethodDelete, "/v1/peers/"+escapeRef(ref), nil)
 }
 
-// Videos lists the catalogue.
-func (c *Client) Videos(ctx context.Context) ([]Video, error) {
-	list, err := call[videoList](ctx, c, http.MethodGet, "/v1/videos", nil)
-	return list.Videos, err
-}
-
 // Info describes one video.
 func (c *Client) Info(ctx context.Context, ref string) (Info, error) {
 	path, err := videoURL(ref, "", nil)

@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"io"
+	"iter"
 	"reflect"
 	"sync"
 	"time"
@@ -115,8 +116,18 @@ func (n *fakeNode) Receipts(_ context.Context, ref string) (api.Receipts, error)
 	return reply[api.Receipts](n, ref)
 }
 
-func (n *fakeNode) Videos(context.Context) ([]api.Video, error) {
-	return reply[[]api.Video](n, "Videos")
+func (n *fakeNode) Videos(context.Context) iter.Seq2[api.Video, error] {
+	return func(yield func(api.Video, error) bool) {
+		videos, err := reply[[]api.Video](n, "Videos")
+		for _, v := range videos {
+			if !yield(v, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(api.Video{}, err)
+		}
+	}
 }
 func (n *fakeNode) Info(_ context.Context, ref string) (api.Info, error) {
 	return reply[api.Info](n, ref)

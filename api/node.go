@@ -9,6 +9,7 @@ package api
 import (
 	"context"
 	"io"
+	"iter"
 	"time"
 )
 
@@ -50,7 +51,9 @@ type Node interface {
 	// Receipts lists the other peers that hold a video, as they have signed.
 	Receipts(ctx context.Context, ref string) (Receipts, error)
 
-	Videos(ctx context.Context) ([]Video, error)
+	// Videos yields the catalogue as it is read, and then the videos that are on
+	// their way. It ends with the first error, which comes with no video.
+	Videos(ctx context.Context) iter.Seq2[Video, error]
 	Info(ctx context.Context, ref string) (Info, error)
 	Status(ctx context.Context) (Status, error)
 	Jobs(ctx context.Context) ([]Job, error)

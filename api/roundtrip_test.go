@@ -43,7 +43,7 @@ var calls = map[string]func(context.Context, api.Node) (any, error){
 	"Unfollow": func(ctx context.Context, n api.Node) (any, error) { return n.Unfollow(ctx, "a/b c") },
 	"Follows":  func(ctx context.Context, n api.Node) (any, error) { return n.Follows(ctx) },
 	"Receipts": func(ctx context.Context, n api.Node) (any, error) { return n.Receipts(ctx, "../x?y") },
-	"Videos":   func(ctx context.Context, n api.Node) (any, error) { return n.Videos(ctx) },
+	"Videos":   func(ctx context.Context, n api.Node) (any, error) { return api.Collect(n.Videos(ctx)) },
 	"Info":     func(ctx context.Context, n api.Node) (any, error) { return n.Info(ctx, "../x?y") },
 	"Status":   func(ctx context.Context, n api.Node) (any, error) { return n.Status(ctx) },
 	"Jobs":     func(ctx context.Context, n api.Node) (any, error) { return n.Jobs(ctx) },

@@ -44,10 +44,6 @@ type peerList struct {
 	Peers []Peer `json:"peers"`
 }
 
-type videoList struct {
-	Videos []Video `json:"videos"`
-}
-
 type jobList struct {
 	Jobs []Job `json:"jobs"`
 }
@@ -110,12 +106,7 @@ func registerNode(a huma.API, n Node, cfg HandlerConfig) {
 
 func registerVideos(a huma.API, n Node) {
 	tags := []string{"videos"}
-	answer(a, huma.Operation{OperationID: "list-videos", Path: "/v1/videos", Tags: tags,
-		Summary: "List the catalogue"},
-		func(ctx context.Context, _ *nothing) (videoList, error) {
-			videos, err := n.Videos(ctx)
-			return videoList{videos}, err
-		})
+	registerVideoList(a, n)
 	answer(a, huma.Operation{OperationID: "get-video", Path: "/v1/videos/{ref}", Tags: tags,
 		Summary: "Get one video in detail"},
 		func(ctx context.Context, in *videoPath) (Info, error) { return n.Info(ctx, in.Ref) })

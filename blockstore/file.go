@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"path/filepath"
 	"time"
 
@@ -70,9 +69,6 @@ func checkPath(path string) error {
 	}
 	return nil
 }
-
-// newFileID draws a number for a file record.
-func newFileID() fileID { return fileID(rand.Uint64()) }
 
 // FileAt returns the file that was added at path, so that an unchanged file
 // need not be read again. The file is looked at: if it is not as it was when it

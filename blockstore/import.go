@@ -28,7 +28,7 @@ type Import struct {
 }
 
 // Import begins to add a file.
-func (s *Store) Import() *Import { return &Import{s: s, id: newFileID()} }
+func (s *Store) Import() *Import { return &Import{s: s, id: s.numbers.take()} }
 
 // Block takes one block of the file, in any order. It fits
 // manifest.SplitConfig.Block. It keeps o, and writes to the index when enough

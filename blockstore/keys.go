@@ -33,7 +33,7 @@ import (
 //	w           catalogue: how many removals are remembered, 8 bytes, and the
 //	            number of the newest that is not remembered any more
 //
-// A file number is random and never used twice. Imports and receipts have one
+// File numbers come in runs that begin anywhere, and are never used twice. Imports and receipts have one
 // from their start. A place counts only while the file record of its number
 // exists, so places can be written in many transactions, long before that
 // record, and removed long after it.

@@ -39,7 +39,7 @@ func (s *Store) PutReceipt(r Receipt) error {
 		return err
 	}
 	record := receiptRecord{
-		File: uint64(newFileID()), Part: r.Part, Final: r.Final, Inode: r.Inode, Device: r.Device, Recording: r.Recording,
+		File: uint64(s.numbers.take()), Part: r.Part, Final: r.Final, Inode: r.Inode, Device: r.Device, Recording: r.Recording,
 	}
 	var old []orphan
 	err = s.update(func(t txn) error {

@@ -171,6 +171,6 @@ func (s *Store) delist(t txn, d manifest.Digest) ([]orphan, error) {
 // leaveManifest notes that the manifest of video d may be of no more use: a file
 // number under which nothing is has whoever sweeps it look.
 func (t txn) leaveManifest(d manifest.Digest) ([]orphan, error) {
-	o, err := t.orphan(newFileID(), d)
+	o, err := t.orphan(anyNumber(), d)
 	return []orphan{o}, err
 }

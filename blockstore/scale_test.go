@@ -42,16 +42,16 @@ func TestManyVideos(t *testing.T) {
 		t.Errorf("%d videos listed", n)
 	}
 	n = 0
-	for f, err := range s.AllFiles() {
-		if err != nil || f.Path == "" {
-			t.Fatalf("file %+v, %v", f, err)
+	for l, err := range s.List("transcribe/") {
+		if n++; err != nil || l.Seq != uint64(n) || len(l.Files) != 1 || l.Files[0].Video != l.CID || l.Job != nil {
+			t.Fatalf("entry %d is %+v, %v", n, l, err)
 		}
-		if n++; n%(manyVideos/8) == 0 {
+		if n%(manyVideos/8) == 0 {
 			most = max(most, liveHeap()-before)
 		}
 	}
 	if n != manyVideos {
-		t.Errorf("%d files listed", n)
+		t.Errorf("%d videos listed with their files", n)
 	}
 	if most > manyVideosHeap {
 		t.Errorf("%d MiB of heap in use while listing, limit %d", most>>20, manyVideosHeap>>20)
@@ -70,20 +70,14 @@ func BenchmarkListing(b *testing.B) {
 	defer s.Close()
 	for b.Loop() {
 		n := 0
-		for _, err := range s.Videos() {
+		for l, err := range s.List("transcribe/") {
 			if err != nil {
 				b.Fatal(err)
 			}
-			n++
+			n += len(l.Files)
 		}
-		for _, err := range s.AllFiles() {
-			if err != nil {
-				b.Fatal(err)
-			}
-			n++
-		}
-		if n != 2*videos {
-			b.Fatalf("%d entries and files", n)
+		if n != videos {
+			b.Fatalf("%d files", n)
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/list")
@@ -124,7 +118,7 @@ func putMadeUpVideo(s *Store, t txn, i int) error {
 	if err := t.putSmallManifest(m); err != nil {
 		return err
 	}
-	id := newFileID()
+	id := s.numbers.take()
 	if err := t.putBlocks(id, []write{{m.Block(0), manifest.NewOutboard(manifest.BlockSize)}}); err != nil {
 		return err
 	}

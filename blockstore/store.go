@@ -86,7 +86,8 @@ type Store struct {
 	active  map[fileID]struct{}          // of imports under way that have written something
 	fresh   map[manifest.Digest]struct{} // manifests stored that nothing refers to yet
 
-	queue queue // of changes that are committed together
+	queue   queue   // of changes that are committed together
+	numbers numbers // of files
 
 	journal  *journal // nil: none is kept; under writing
 	changed  signal   // of the catalogue

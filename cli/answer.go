@@ -11,8 +11,12 @@ import (
 // answer prints one result: as a JSON object, as its bare form, or as text for
 // people. An empty bare form or text is not printed.
 func (a *app) answer(kind string, v any, bare, text string) error {
+	return a.answerTo(a.stdout, kind, v, bare, text)
+}
+
+func (a *app) answerTo(w io.Writer, kind string, v any, bare, text string) error {
 	if a.global.json {
-		return a.printJSON(a.stdout, kind, v)
+		return a.printJSON(w, kind, v)
 	}
 	if a.global.quiet {
 		text = bare
@@ -20,7 +24,7 @@ func (a *app) answer(kind string, v any, bare, text string) error {
 	if text == "" {
 		return nil
 	}
-	_, err := fmt.Fprintln(a.stdout, text)
+	_, err := fmt.Fprintln(w, text)
 	return err
 }
 

@@ -54,12 +54,11 @@ func (a *app) completeVideos(cmd *cobra.Command, _ []string, begun string) ([]st
 	if node == nil {
 		return nil, nothing
 	}
-	videos, err := node.Videos(ctx)
-	if err != nil {
-		return nil, nothing
-	}
 	var found []string
-	for _, v := range videos {
+	for v, err := range node.Videos(ctx) {
+		if err != nil {
+			return nil, nothing
+		}
 		if strings.HasPrefix(v.CID, begun) {
 			found = append(found, v.CID+"\t"+clean(v.Name))
 		}

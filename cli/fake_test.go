@@ -3,6 +3,7 @@ package cli_test
 import (
 	"context"
 	"io"
+	"iter"
 	"sync/atomic"
 	"time"
 
@@ -144,7 +145,18 @@ func (f *fakeNode) Receipts(_ context.Context, ref string) (api.Receipts, error)
 		{Video: cidA, Size: 10e9, At: day, Holder: "12D3KooWBBBBBBcam001", Signed: "76", Signature: "02"}}}, f.err
 }
 
-func (f *fakeNode) Videos(context.Context) ([]api.Video, error) { return f.videos, f.err }
+func (f *fakeNode) Videos(context.Context) iter.Seq2[api.Video, error] {
+	return func(yield func(api.Video, error) bool) {
+		for _, v := range f.videos {
+			if f.err != nil || !yield(v, nil) {
+				break
+			}
+		}
+		if f.err != nil {
+			yield(api.Video{}, f.err)
+		}
+	}
+}
 
 func (f *fakeNode) Info(_ context.Context, ref string) (api.Info, error) {
 	f.request = ref

@@ -25,23 +25,20 @@ removed (its file was deleted by 'watch add --remove-after', as others hold it).
 }
 
 func (a *app) runLs(ctx context.Context) error {
-	var videos []api.Video
-	err := a.withNode(ctx, need{}, func(ctx context.Context, s session) (err error) {
-		videos, err = s.Videos(ctx)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if len(videos) == 0 {
-		a.hint("no videos yet; 'vidsync add PATH' offers one, 'vidsync fetch REF' brings one here")
-	}
 	st := a.style(a.stdout)
 	columns := []column{{title: "cid"}, {title: "name", free: true}, {title: "size", number: true}, {title: "state"}, {title: "transcript"}, {title: "added"}}
 	cells := func(v api.Video) []string {
 		return []string{v.CID, dash(v.Name), size(v.Size), st.paint(stateColor(v.State), stateOf(v)), dash(v.Transcript), date(v.Added)}
 	}
-	return rows(a, "video", videos, func(v api.Video) string { return v.CID }, columns, cells)
+	listed := 0
+	err := a.withNode(ctx, need{draws: true}, func(ctx context.Context, s session) (err error) {
+		listed, err = flow(a, "video", s.Videos(ctx), func(v api.Video) string { return v.CID }, columns, cells)
+		return err
+	})
+	if err == nil && listed == 0 {
+		a.hint("no videos yet; 'vidsync add PATH' offers one, 'vidsync fetch REF' brings one here")
+	}
+	return err
 }
 
 // stateOf is a video's state, with how much of it is here if not all is, and

@@ -222,7 +222,7 @@ func cmdGone(ts *testscript.TestScript, neg bool, args []string) {
 
 func untilState(ts *testscript.TestScript, home, name, state string) {
 	until(ts, name+" as "+state, func(ctx context.Context) bool {
-		videos, err := client(ts, home).Videos(ctx)
+		videos, err := api.Collect(client(ts, home).Videos(ctx))
 		return err == nil && slices.ContainsFunc(videos, func(v api.Video) bool { return v.Name == name && v.State == state })
 	})
 }

@@ -20,6 +20,12 @@ const longestCell = 40
 // printTable prints rows below their titles, in columns that line up, without
 // borders. Without rows it prints nothing.
 func (a *app) printTable(columns []column, rows [][]string) error {
+	return a.printRows(columns, rows, make([]int, len(columns)), true)
+}
+
+// printRows is printTable for a part of a table. The columns are as wide as
+// widths says, or wider.
+func (a *app) printRows(columns []column, rows [][]string, widths []int, titled bool) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -30,7 +36,7 @@ func (a *app) printTable(columns []column, rows [][]string) error {
 	var configs []table.ColumnConfig
 	for i, c := range columns {
 		titles = append(titles, c.title)
-		config := table.ColumnConfig{Number: i + 1}
+		config := table.ColumnConfig{Number: i + 1, WidthMin: widths[i]}
 		if c.number {
 			config.Align, config.AlignHeader = text.AlignRight, text.AlignRight
 		}
@@ -40,7 +46,9 @@ func (a *app) printTable(columns []column, rows [][]string) error {
 		configs = append(configs, config)
 	}
 	t.SetColumnConfigs(configs)
-	t.AppendHeader(titles)
+	if titled {
+		t.AppendHeader(titles)
+	}
 	for _, row := range rows {
 		cells := table.Row{}
 		for _, cell := range row {

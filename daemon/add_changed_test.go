@@ -31,7 +31,7 @@ func TestFileThatChangesWhileItIsAdded(t *testing.T) {
 	if err == nil && len(res.Added) != 0 {
 		t.Errorf("added %+v", res)
 	}
-	if videos, err := n.Videos(t.Context()); err != nil || len(videos) != 0 {
+	if videos, err := api.Collect(n.Videos(t.Context())); err != nil || len(videos) != 0 {
 		t.Errorf("videos %+v, %v", videos, err)
 	}
 }

@@ -90,7 +90,7 @@ func addRandom(t *testing.T, n *Node, size int) (path string, data []byte, m *ma
 
 func listedVideo(t *testing.T, n *Node) api.Video {
 	t.Helper()
-	videos, err := n.Videos(t.Context())
+	videos, err := api.Collect(n.Videos(t.Context()))
 	if err != nil || len(videos) != 1 {
 		t.Fatalf("videos: %+v, %v", videos, err)
 	}

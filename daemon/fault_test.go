@@ -43,7 +43,7 @@ func TestEditedSourceIsNotServed(t *testing.T) {
 	ticket := a.ticket(t, added.CID)
 	flip(t, path, 40*mib)
 
-	videos, err := a.Videos(t.Context())
+	videos, err := api.Collect(a.Videos(t.Context()))
 	if err != nil || videos[0].State != "changed" {
 		t.Fatalf("catalogue says %+v, %v", videos, err)
 	}
@@ -94,7 +94,7 @@ func TestVerifyFindsAndRepairs(t *testing.T) {
 		t.Fatalf("repair: %+v, %v", res, err)
 	}
 	sameFile(t, path, data)
-	if videos, err := a.Videos(t.Context()); err != nil || videos[0].State != "whole" {
+	if videos, err := api.Collect(a.Videos(t.Context())); err != nil || videos[0].State != "whole" {
 		t.Errorf("after the repair: %+v, %v", videos, err)
 	}
 }

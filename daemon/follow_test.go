@@ -33,7 +33,7 @@ func eventually(t *testing.T, what string, ask func() bool) {
 
 func (n *testNode) arrived(path string) func() bool {
 	return func() bool {
-		videos, err := n.Videos(context.Background())
+		videos, err := api.Collect(n.Videos(context.Background()))
 		for _, v := range videos {
 			if err == nil && v.Path == path && v.State == "whole" {
 				return true
@@ -190,7 +190,7 @@ func TestReceiptIsForThirdParties(t *testing.T) {
 	if r.Size != oddSize || r.Holder.String() != peerID(t, server) || r.Video.String() != video.CID {
 		t.Errorf("receipt %+v", r)
 	}
-	if videos, err := server.Videos(t.Context()); err != nil || len(videos) != 1 || filepath.Base(filepath.Dir(videos[0].Path)) != "videos" {
+	if videos, err := api.Collect(server.Videos(t.Context())); err != nil || len(videos) != 1 || filepath.Base(filepath.Dir(videos[0].Path)) != "videos" {
 		t.Errorf("the video was fetched again: %+v, %v", videos, err)
 	}
 

@@ -91,7 +91,7 @@ func TestTicketOfWhoBroughtNothing(t *testing.T) {
 	sameFile(t, out, data)
 	_, err := bearer.Fetch(t.Context(), api.FetchRequest{Ref: ticket, Peers: []string{owner.addr(t)}, Timeout: shortWait}, nil)
 	wantCode(t, err, api.CodeUnavailable)
-	if videos, err := bearer.Videos(t.Context()); err != nil || len(videos) > 1 || len(videos) == 1 && videos[0].Size != 0 {
+	if videos, err := api.Collect(bearer.Videos(t.Context())); err != nil || len(videos) > 1 || len(videos) == 1 && videos[0].Size != 0 {
 		t.Errorf("the bearer knows of %+v, %v; cid %s", videos, err, added.CID)
 	}
 }

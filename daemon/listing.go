@@ -2,125 +2,114 @@ package daemon
 
 import (
 	"context"
-
-	"github.com/ipfs/go-cid"
+	"iter"
 
 	"github.com/vidsync/vidsync/api"
 	"github.com/vidsync/vidsync/blockstore"
 )
 
-// listing puts the answer to Videos together. Files and jobs are read in the
-// order in which they lie in the index, which is many times as fast as asking
-// for those of each video.
-type listing struct {
-	node   *Node
-	videos []api.Video
-	at     map[cid.Cid]int // in videos
-}
-
-// Videos lists the catalogue, and the videos that are on their way.
-func (n *Node) Videos(ctx context.Context) ([]api.Video, error) {
-	if err := n.damage.refresh(); err != nil {
-		return nil, err
-	}
-	l := &listing{node: n, videos: []api.Video{}, at: make(map[cid.Cid]int)}
-	for _, read := range []func(context.Context) error{l.readEntries, l.readFiles, l.readJobs} {
-		if err := read(ctx); err != nil {
-			return nil, err
+// Videos yields the catalogue as it is read, and then the videos that are on
+// their way.
+func (n *Node) Videos(ctx context.Context) iter.Seq2[api.Video, error] {
+	return func(yield func(api.Video, error) bool) {
+		err := n.damage.refresh()
+		goOn := err == nil
+		for _, list := range []func(context.Context, func(api.Video) bool) (bool, error){n.listCatalogue, n.listArriving} {
+			if goOn {
+				goOn, err = list(ctx, func(v api.Video) bool { return yield(v, nil) })
+			}
 		}
-	}
-	return l.videos, nil
-}
-
-func (l *listing) readEntries(ctx context.Context) error {
-	for v, err := range l.node.store.Videos() {
 		if err != nil {
-			return err
+			yield(api.Video{}, err)
 		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if _, twice := l.at[v.CID]; twice { // it changed meanwhile
-			continue
-		}
-		out, err := l.entry(v)
-		if err != nil {
-			return err
-		}
-		l.at[v.CID] = len(l.videos)
-		l.videos = append(l.videos, out)
 	}
-	return nil
 }
 
-// entry lists a video of the catalogue as if it had no file.
-func (l *listing) entry(v blockstore.Video) (out api.Video, err error) {
+// listCatalogue calls yield for each video of the catalogue, until it returns
+// false; goOn tells whether it never did.
+func (n *Node) listCatalogue(ctx context.Context, yield func(api.Video) bool) (goOn bool, err error) {
+	for l, err := range n.store.List(kindTranscribe + "/") {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return false, err
+		}
+		v, err := n.listed(l)
+		if err != nil {
+			return false, err
+		}
+		if !yield(v) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// listed is a video of the catalogue for the user.
+func (n *Node) listed(l blockstore.Listed) (api.Video, error) {
+	out, err := n.listedEntry(l.Video)
+	if err != nil {
+		return out, err
+	}
+	if len(l.Files) > 0 {
+		n.listFile(&out, l.Files)
+	}
+	if l.Job != nil && l.Job.Kind == kindTranscribe {
+		out.Transcript = transcriptOf(*l.Job).State
+	}
+	return out, nil
+}
+
+// listedEntry is a video of the catalogue as if it had no file.
+func (n *Node) listedEntry(v blockstore.Video) (out api.Video, err error) {
 	out = api.Video{
 		CID: v.CID.String(), Name: v.Name, Size: v.Size, MediaType: v.MediaType, Added: v.Added, State: videoMissing,
 	}
-	if r := l.node.recordings.version(v.CID); r != nil {
+	if r := n.recordings.version(v.CID); r != nil {
 		out.Path, _ = r.of.where()
 		out.State, out.Have = videoLive, v.Size
 	} else if v.State == videoRemoved {
 		out.State = videoRemoved
-		out.Removed, err = l.node.removalOf(v.CID)
+		out.Removed, err = n.removalOf(v.CID)
 	}
 	return out, err
 }
 
-func (l *listing) readFiles(ctx context.Context) error {
-	for f, err := range l.node.store.AllFiles() {
-		if err != nil {
-			return err
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if i, ok := l.at[f.Video]; ok {
-			l.addFile(&l.videos[i], f)
-		}
-	}
-	return nil
-}
-
-// addFile has the entry name the file if it is the best so far.
-func (l *listing) addFile(v *api.Video, f blockstore.File) {
-	if v.State == videoWhole {
-		return
-	}
-	state := l.node.stateAt(f)
-	if v.Path != "" && !isBetter(state, v.State) {
-		return
-	}
-	v.Path, v.State, v.Have, v.Damage, v.Removed = f.Path, state, 0, nil, nil
-	switch state {
+// listFile names the best of a video's files.
+func (n *Node) listFile(v *api.Video, files []blockstore.File) {
+	v.Path, v.State = n.best(files)
+	v.Have, v.Removed = 0, nil
+	switch v.State {
 	case videoWhole:
 		v.Have = v.Size
 	case videoDamaged:
-		v.Damage = l.node.damageOf(f.Path)
+		v.Damage = n.damageOf(v.Path)
 		v.Have = v.Size - damagedBytes(v.Damage)
 	}
 }
 
-// readJobs adds what transcriptions came to, and what is on its way.
-func (l *listing) readJobs(ctx context.Context) error {
-	for job, err := range l.node.store.Jobs() {
+// listArriving is listCatalogue for the videos that are on their way.
+func (n *Node) listArriving(ctx context.Context, yield func(api.Video) bool) (goOn bool, err error) {
+	for job, err := range n.store.Jobs() {
+		if err == nil {
+			err = ctx.Err()
+		}
 		if err != nil {
-			return err
+			return false, err
 		}
-		if i, ok := l.at[job.Video]; ok {
-			if job.Kind == kindTranscribe && job.ID == jobID(kindTranscribe, job.Video) {
-				l.videos[i].Transcript = transcriptOf(job).State
+		v, ok := n.listedLive(job)
+		if !ok {
+			if ok, err = n.arrives(job); err != nil {
+				return false, err
 			}
-			continue
+			if ok {
+				v = n.arriving(ctx, job)
+			}
 		}
-		if v, ok := l.node.listedLive(job); ok {
-			l.videos = append(l.videos, v)
-		} else if arrives, err := l.node.arrives(job); err != nil {
-			return err
-		} else if arrives {
-			l.videos = append(l.videos, l.node.arriving(ctx, job))
+		if ok && !yield(v) {
+			return false, nil
 		}
 	}
-	return nil
+	return true, nil
 }

@@ -40,7 +40,7 @@ func partsIn(t *testing.T, folder string) (parts []string) {
 // listed is how many videos a node has in a state.
 func listed(t *testing.T, n *testNode, state string) (count int) {
 	t.Helper()
-	videos, err := n.Videos(t.Context())
+	videos, err := api.Collect(n.Videos(t.Context()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -97,7 +97,7 @@ func newLiveParts(t *testing.T) *liveParts {
 // came is how much of a recording the server lists as here; 0 if it lists none.
 func came(t *testing.T, n *testNode, name string) int64 {
 	t.Helper()
-	videos, err := n.Videos(t.Context())
+	videos, err := api.Collect(n.Videos(t.Context()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func came(t *testing.T, n *testNode, name string) int64 {
 // wantOnlyVideo checks that a node's catalogue has one video, whole at a path.
 func wantOnlyVideo(t *testing.T, n *testNode, path string) {
 	t.Helper()
-	videos, err := n.Videos(t.Context())
+	videos, err := api.Collect(n.Videos(t.Context()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestLiveRecording(t *testing.T) {
 	// A plain add of the same bytes is the same video.
 	plain := startNode(t)
 	same := plain.add(t, filepath.Join(p.camera, "day 1", "talk.ts"))
-	if videos, err := p.server.Videos(t.Context()); err != nil || videos[0].CID != same.CID {
+	if videos, err := api.Collect(p.server.Videos(t.Context())); err != nil || videos[0].CID != same.CID {
 		t.Errorf("the server has %+v, %v, a plain add gives %s", videos, err, same.CID)
 	}
 }

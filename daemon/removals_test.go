@@ -59,7 +59,7 @@ func (l *leaving) removeAfter(t *testing.T, n int, names ...string) {
 
 func (l *leaving) video(t *testing.T) api.Video {
 	t.Helper()
-	videos, err := l.edge.Videos(t.Context())
+	videos, err := api.Collect(l.edge.Videos(t.Context()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func TestRemoveAfter(t *testing.T) {
 			if _, err := l.edge.AddWatch(t.Context(), again); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "the change time to be dealt with", func() bool { return l.video(t).State == "whole" })
+			eventually(t, "the change time to be dealt with", func() bool { return l.log.count("is the same video still") == 1 })
 			l.removeAfter(t, 1)
 			sameFile(t, other, l.data)
 		}, gone},

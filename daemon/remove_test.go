@@ -26,7 +26,7 @@ func TestRemoveOfAJobAlone(t *testing.T) {
 	if _, err := n.Fetch(t.Context(), api.FetchRequest{Ref: nobodyHas, Detach: true}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if videos, err := n.Videos(t.Context()); err != nil || len(videos) != 1 {
+	if videos, err := api.Collect(n.Videos(t.Context())); err != nil || len(videos) != 1 {
 		t.Fatalf("before: %+v, %v", videos, err)
 	}
 	n.remove(t, nobodyHas)
@@ -48,7 +48,7 @@ func TestFailedFetchIsNotListedAsAVideo(t *testing.T) {
 			t.Fatalf("fetch %+v succeeded", req)
 		}
 	}
-	videos, err := n.Videos(t.Context())
+	videos, err := api.Collect(n.Videos(t.Context()))
 	if err != nil || len(videos) != 1 || videos[0].State != "whole" {
 		t.Errorf("videos: %+v, %v", videos, err)
 	}

@@ -16,8 +16,8 @@ import (
 // handle does what follows from an event. After an error the same event comes
 // again later.
 func (f *watchedFolder) handle(ctx context.Context, e watch.Event) error {
-	f.busy.Store(true)
-	defer f.busy.Store(false)
+	f.busy.Add(1)
+	defer f.busy.Add(-1)
 	var err error
 	switch e.Kind {
 	case watch.Growing:
@@ -68,9 +68,13 @@ func (f *watchedFolder) finished(ctx context.Context, e watch.Event) error {
 	if !utf8.ValidString(e.Path) {
 		return api.Errorf(api.CodeUsage, "%q is not valid UTF-8; rename it", e.Path)
 	}
+	turns := f.watching.hashing
+	if e.Identity.Size < addAlone {
+		turns = f.watching.short
+	}
 	select {
-	case f.watching.hashing <- struct{}{}:
-		defer func() { <-f.watching.hashing }()
+	case turns <- struct{}{}:
+		defer func() { <-turns }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -83,7 +87,7 @@ func (f *watchedFolder) finished(ctx context.Context, e watch.Event) error {
 		return err
 	}
 	now := f.beginAdding(e)
-	defer f.endAdding()
+	defer f.endAdding(now)
 	now.adder.recording = recording
 	v, err := now.adder.index(ctx, e.Path, filepath.ToSlash(e.RelPath), filepath.Base(e.Path), blockstore.Added)
 	if err != nil {
@@ -113,10 +117,12 @@ func (f *watchedFolder) beginAdding(e watch.Event) *watchAdding {
 	return f.adding
 }
 
-func (f *watchedFolder) endAdding() {
+func (f *watchedFolder) endAdding(ended *watchAdding) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.adding = nil
+	if f.adding == ended {
+		f.adding = nil
+	}
 }
 
 // storeAdded remembers a file that is in the index now. old is what was on record
@@ -146,13 +152,11 @@ func (f *watchedFolder) storeAdded(path string, old blockstore.File, v blockstor
 		return again, err
 	}
 	defer notify(f.node.removals.due)
-	_, err = f.watching.edit(f, func(record *watchRecord) {
-		if !again {
-			record.Added++
-			record.Last = &api.WatchedVideo{CID: v.CID.String(), Path: path, Time: time.Now().UTC()}
-		}
-	}, append(changes, mark...)...)
-	return again, err
+	done := &watchAdded{changes: append(changes, mark...)}
+	if !again {
+		done.last = &api.WatchedVideo{CID: v.CID.String(), Path: path, Time: time.Now().UTC()}
+	}
+	return again, f.joint.store(f, done)
 }
 
 // movedTo has everything that is known of a file follow it to another path. What

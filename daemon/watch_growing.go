@@ -86,7 +86,7 @@ func (n *Node) isPresent(path string) (present, watched bool) {
 	folders, _ := n.watching.all()
 	for dir, f := range folders {
 		if isBelow(path, dir) {
-			return f.present() && !f.busy.Load(), matchesGlobs(f.stored().Glob, filepath.Base(path))
+			return f.present() && f.busy.Load() == 0, matchesGlobs(f.stored().Glob, filepath.Base(path))
 		}
 	}
 	return false, false

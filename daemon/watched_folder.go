@@ -43,7 +43,8 @@ type watchedFolder struct {
 	started  bool   // by watching, under its mutex
 	done     chan struct{}
 	notes    watchNotes
-	busy     atomic.Bool // an event is dealt with; others may wait
+	joint    watchJoint
+	busy     atomic.Int32 // events that are dealt with; others may wait
 
 	mu      sync.Mutex
 	record  watchRecord
@@ -52,7 +53,7 @@ type watchedFolder struct {
 	folder  *watch.Folder      // nil before run
 	away    string             // why the folder is not there; empty if it is
 	since   time.Time          // it is away
-	adding  *watchAdding       // the file that is being added
+	adding  *watchAdding       // the file that was begun last of those that are being added
 	failed  map[string]api.Failure
 }
 
@@ -96,7 +97,7 @@ func (f *watchedFolder) begin(cancel context.CancelFunc) (*watch.Folder, bool) {
 		return nil, false
 	}
 	log := f.node.log
-	folder, err := watch.New(watch.Config{Dir: f.dir, Glob: f.record.Glob, Settle: f.record.Settle, Live: f.record.Live, Logger: log}, f)
+	folder, err := watch.New(watch.Config{Dir: f.dir, Glob: f.record.Glob, Settle: f.record.Settle, Live: f.record.Live, Together: watchedTogether, Short: addAlone, Logger: log}, f)
 	if err != nil {
 		f.broken = err.Error()
 		log.Error("folder is not watched", "dir", f.dir, "error", err)

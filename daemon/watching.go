@@ -36,6 +36,9 @@ const (
 	// watchedHashing is how many files of watched folders are hashed at once,
 	// of each folder one.
 	watchedHashing = 2
+	// watchedTogether is how many files shorter than addAlone are added beside
+	// them, of one folder or several.
+	watchedTogether = addTogether
 	// watchEndPatience is how long a folder that is watched no more may take to
 	// end; a dead network mount takes forever.
 	watchEndPatience = 10 * time.Second
@@ -46,6 +49,7 @@ const (
 type watching struct {
 	node    *Node
 	hashing chan struct{} // holds a value for each file that is being hashed
+	short   chan struct{} // as does this for short ones
 	changed chan struct{} // has a value when a folder may wait to be started
 
 	adding  sync.Mutex // one at a time, so that two are not added one in the other
@@ -72,7 +76,7 @@ type watchRecord struct {
 func openWatching(n *Node) (*watching, error) {
 	w := &watching{
 		node: n, folders: map[string]*watchedFolder{},
-		hashing: make(chan struct{}, watchedHashing), changed: make(chan struct{}, 1),
+		hashing: make(chan struct{}, watchedHashing), short: make(chan struct{}, watchedTogether), changed: make(chan struct{}, 1),
 	}
 	for stored, err := range n.store.States(stateWatch, "") {
 		if err != nil {

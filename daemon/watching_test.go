@@ -83,7 +83,7 @@ func (n *testNode) watched(t *testing.T, dir string) api.Watch {
 // files is what the catalogue has: states and CIDs by path.
 func (n *testNode) files(t *testing.T) map[string][2]string {
 	t.Helper()
-	videos, err := n.Videos(t.Context())
+	videos, err := api.Collect(n.Videos(t.Context()))
 	if err != nil {
 		t.Fatal(err)
 	}

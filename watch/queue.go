@@ -27,6 +27,9 @@ func oldest(a, b *file) bool {
 	return a.name < b.name
 }
 
+// finishedRank is the rank of files that are finished.
+const finishedRank = 2
+
 func (f *file) rank() int {
 	switch {
 	case f.moved:
@@ -34,7 +37,7 @@ func (f *file) rank() int {
 	case f.state == missing:
 		return 1
 	default:
-		return 2
+		return finishedRank
 	}
 }
 

@@ -1,27 +1,34 @@
 package watch
 
-import "context"
+import (
+	"context"
+	"slices"
 
-// handler calls handle for one event at a time.
+	"golang.org/x/sync/errgroup"
+)
+
+// handler calls handle, for each event in a goroutine of its own.
 type handler struct {
-	jobs    chan Event
-	results chan error // one for each job
+	group   *errgroup.Group // of Run, which waits for them
+	handle  func(context.Context, Event) error
+	results chan result // one for each job
 }
 
-func (h handler) run(ctx context.Context, handle func(context.Context, Event) error) error {
-	for {
+// result is what handle returned.
+type result struct {
+	job *job
+	err error
+}
+
+func (h handler) begin(ctx context.Context, j *job) {
+	h.group.Go(func() error {
+		err := h.handle(ctx, j.event)
 		select {
 		case <-ctx.Done():
-			return nil
-		case e := <-h.jobs:
-			err := handle(ctx, e)
-			select {
-			case <-ctx.Done():
-				return nil
-			case h.results <- err:
-			}
+		case h.results <- result{j, err}:
 		}
-	}
+		return nil
+	})
 }
 
 // job is an event that handle is busy with.
@@ -31,22 +38,45 @@ type job struct {
 	grows bool  // it is about a file that grows
 }
 
-// tell gives handle the next event if it is not busy. It fails only with ctx.
-func (t *tracker) tell(ctx context.Context, jobs chan<- Event) error {
-	if t.job != nil {
-		return nil
+// tell gives handle what it can take now.
+func (t *tracker) tell(ctx context.Context, h handler) {
+	for t.tellable() && ctx.Err() == nil {
+		j := t.pick()
+		if j == nil {
+			return
+		}
+		t.jobs = append(t.jobs, j)
+		h.begin(ctx, j)
 	}
-	j := t.pick()
-	if j == nil {
-		return nil
+}
+
+// tellable tells whether there may be something to pick. Only short files that
+// are finished join each other: whatever else is next waits for them, and those
+// after it wait for that.
+func (t *tracker) tellable() bool {
+	if len(t.jobs) == 0 {
+		return true
 	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case jobs <- j.event:
-		t.job = j
-		return nil
+	first, busy := t.ready.first(), t.jobs[0]
+	return len(t.jobs) < t.cfg.Together && busy.event.Kind == Finished && t.isShort(busy.file) && !t.alone &&
+		len(t.presence.news) == 0 && len(t.growing) == 0 && first != nil && t.isShort(first)
+}
+
+// isShort tells whether a file may be told while others like it are.
+func (t *tracker) isShort(f *file) bool {
+	return f.rank() == finishedRank && f.growth == nil && f.id.Size < t.cfg.Short
+}
+
+// isBusy tells whether handle is busy with the file, or with what had its path,
+// or with the same file under another.
+func (t *tracker) isBusy(f *file) bool {
+	if len(t.jobs) == 0 {
+		return false
 	}
+	path := t.path(f)
+	return slices.ContainsFunc(t.jobs, func(j *job) bool {
+		return j.event.Path == path || j.event.Identity.inode() == f.id.inode()
+	})
 }
 
 // pick returns what is to be told next, and nil if there is nothing.
@@ -60,7 +90,7 @@ func (t *tracker) pick() *job {
 		}
 	}
 	t.grew = false
-	if j := t.pickReady(); j != nil {
+	if j := t.pickReady(); j != nil || len(t.jobs) > 0 {
 		return j
 	}
 	return t.pickGrowing()
@@ -102,11 +132,22 @@ func (t *tracker) pickGrowing() *job {
 func (t *tracker) pickReady() *job {
 	for n := 0; n < burst; n++ {
 		f := t.ready.first()
-		if f == nil || f.rank() > 0 && t.overdue() {
+		if f == nil || f.rank() > 0 && t.overdue() || len(t.jobs) > 0 && !t.isShort(f) {
 			return nil
 		}
 		t.ready.take()
-		if e, ok := t.decide(f); ok {
+		if t.isBusy(f) {
+			t.wait(f, slot)
+			continue
+		}
+		e, ok := t.decide(f)
+		switch {
+		case !ok:
+		case len(t.jobs) > 0 && e.Kind != Finished:
+			f.state, t.alone = ready, true
+			t.ready.put(f)
+			return nil
+		default:
 			return &job{event: e, file: f}
 		}
 	}

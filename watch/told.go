@@ -1,6 +1,9 @@
 package watch
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	firstRetry = 5 * time.Second
@@ -17,9 +20,9 @@ func retryPause(fails uint8) time.Duration {
 }
 
 // told takes note of what handle returned.
-func (t *tracker) told(err error) {
-	j := t.job
-	t.job = nil
+func (t *tracker) told(j *job, err error) {
+	t.jobs = slices.DeleteFunc(t.jobs, func(other *job) bool { return other == j })
+	t.alone = t.alone && len(t.jobs) > 0
 	f := j.file
 	if err == nil && j.event.From != "" {
 		t.dismiss(j.event.From)

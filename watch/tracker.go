@@ -32,8 +32,9 @@ type tracker struct {
 	growing  []*file // to tell that they grow
 	walk     walk
 	presence presence
-	job      *job // what handle is busy with
-	grew     bool // what was told last was a growing file
+	jobs     []*job // what handle is busy with
+	alone    bool   // what is to be told next waits until there are none
+	grew     bool   // what was told last was a growing file
 	limits   limits
 	looked   *atomic.Bool // everything was looked at since the folder was there
 }
@@ -67,14 +68,12 @@ func (t *tracker) run(ctx context.Context, heard *notes, h handler) error {
 			return nil
 		case <-heard.bell:
 			t.follow(heard.take())
-		case err := <-h.results:
-			t.told(err)
+		case r := <-h.results:
+			t.told(r.job, r.err)
 		case <-alarm.C:
 		}
 		t.work()
-		if err := t.tell(ctx, h.jobs); err != nil {
-			return nil
-		}
+		t.tell(ctx, h)
 		alarm.Reset(max(0, t.next()-t.now()))
 	}
 }
@@ -96,11 +95,11 @@ func (t *tracker) next() time.Duration {
 	if f := t.waiting.first(); f != nil {
 		at = min(at, f.due)
 	}
-	if t.job == nil && len(t.presence.news) > 0 {
+	if len(t.jobs) == 0 && len(t.presence.news) > 0 {
 		at = min(at, t.presence.retry)
 	}
 	switch {
-	case t.job == nil && t.ready.first() != nil:
+	case t.tellable() && t.ready.first() != nil:
 		return 0
 	case !t.presence.there:
 		return at

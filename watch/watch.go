@@ -52,6 +52,11 @@ type Config struct {
 	Rescan time.Duration
 	// Live also reports files that grow.
 	Live bool
+	// Together is how many events Finished of files that are shorter than Short,
+	// in bytes, handle may be called for at once; 0 means 1. All other events are
+	// told alone.
+	Together int
+	Short    int64
 	// Logger is told what is passed over and why; nil discards.
 	Logger *slog.Logger
 }
@@ -65,6 +70,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Rescan <= 0 {
 		c.Rescan = rescanDefault
+	}
+	if c.Together <= 0 {
+		c.Together = 1
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -118,8 +126,9 @@ func New(cfg Config, known Known) (*Folder, error) {
 // Run watches until ctx is done and then returns nil, once a call of handle in
 // progress has returned. It must not run twice at a time.
 //
-// handle is called for one event at a time and may take as long as it needs;
-// meanwhile Run goes on noticing. Once it returned nil for Finished or Moved,
+// handle is called for one event at a time, except for short files as Config
+// says, and may take as long as it needs; meanwhile Run goes on noticing. It is
+// never called for two events of one path, or of one file, at a time. Once it returned nil for Finished or Moved,
 // Known must know the file at its new path. If it returns an error that is
 // logged and the same is tried again, after pauses that grow from 5 seconds to
 // 10 minutes, as long as it still holds.
@@ -140,8 +149,7 @@ func (f *Folder) Run(ctx context.Context, handle func(context.Context, Event) er
 	} else {
 		t.log.Info("folder is watched by looking at it again and again", "pause", f.cfg.Rescan, "reason", err)
 	}
-	h := handler{jobs: make(chan Event), results: make(chan error)}
-	g.Go(func() error { return h.run(ctx, handle) })
+	h := handler{group: g, handle: handle, results: make(chan result)}
 	g.Go(func() error { return t.run(ctx, heard, h) })
 	return g.Wait()
 }

@@ -189,7 +189,7 @@ func (e *edge) recordLive(ctx context.Context, file *os.File, name string) (leas
 
 // came is how many bytes of an unfinished recording the server has on disk.
 func (e *edge) came(ctx context.Context, name string) (int64, error) {
-	videos, err := e.server.API.Videos(ctx)
+	videos, err := api.Collect(e.server.API.Videos(ctx))
 	for _, v := range videos {
 		if v.Name == name {
 			return v.Have, err

@@ -54,7 +54,7 @@ func (f *field) missing(ctx context.Context) error {
 // checkVideos makes sure that a node has so many videos, all of them whole, and
 // nothing left to do.
 func checkVideos(ctx context.Context, n *node, want int) error {
-	videos, err := n.api().Videos(ctx)
+	videos, err := api.Collect(n.api().Videos(ctx))
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func checkFollows(ctx context.Context, n *node) error {
 // checkReceipts makes sure that the edge knows which of its videos are safe, and
 // that both nodes mean the same ones.
 func (f *field) checkReceipts(ctx context.Context) error {
-	videos, err := f.edge.api().Videos(ctx)
+	videos, err := api.Collect(f.edge.api().Videos(ctx))
 	if err != nil {
 		return err
 	}

@@ -158,7 +158,7 @@ func (r *round) checkJob(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	videos, err := r.receiver.api().Videos(ctx)
+	videos, err := api.Collect(r.receiver.api().Videos(ctx))
 	if err != nil {
 		return err
 	}
