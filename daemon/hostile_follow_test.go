@@ -234,7 +234,7 @@ func TestHostileNamesOfFollowedPeers(t *testing.T) {
 		}
 	}()
 	eventually(t, "all videos", func() bool {
-		listed, err := server.Videos(context.Background())
+		listed, err := api.Collect(server.Videos(context.Background()))
 		for _, v := range listed {
 			if err == nil && v.State == "whole" {
 				arrived[v.Path] = true
