@@ -29,10 +29,7 @@ const (
 	readBuffer = 64 << 10
 )
 
-var (
-	_ Node    = (*Client)(nil)
-	_ Eventer = (*Client)(nil)
-)
+var _ Node = (*Client)(nil)
 
 // Client is the node of a daemon, reached over its Unix socket. It keeps no
 // connection between calls, so it needs no Close, and it may be used by many
@@ -242,13 +239,6 @@ func (c *Client) TranscriptText(ctx context.Context, req TranscriptRequest, w io
 		return err
 	}
 	return c.copyBytes(ctx, path, w)
-}
-
-// Events calls emit with what happens at the daemon until ctx ends or the
-// daemon stops.
-func (c *Client) Events(ctx context.Context, emit func(Event)) error {
-	_, err := follow[Event, ended](ctx, c, http.MethodGet, "/v1/events", nil, eventEvent, emit)
-	return err
 }
 
 // videoURL is the path of a video's resource.

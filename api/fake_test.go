@@ -22,16 +22,6 @@ type fakeNode struct {
 	requests []any
 }
 
-// eventNode also has events.
-type eventNode struct {
-	fakeNode
-	events func(ctx context.Context, emit func(api.Event)) error
-}
-
-func (n *eventNode) Events(ctx context.Context, emit func(api.Event)) error {
-	return n.events(ctx, emit)
-}
-
 func (n *fakeNode) take() []any {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -47,8 +47,7 @@ func (c HandlerConfig) withDefaults() HandlerConfig {
 	return c
 }
 
-// Handler serves node as REST/JSON under /v1, described by /openapi.json. If
-// node is an Eventer, /v1/events serves its events.
+// Handler serves node as REST/JSON under /v1, described by /openapi.json.
 //
 // Long operations answer with server-sent events: any number of progress, then
 // exactly one result or error. Their context ends when the client goes away;

@@ -189,7 +189,7 @@ func TestOpenAPI(t *testing.T) {
 			Schemas map[string]any `json:"schemas"`
 		} `json:"components"`
 	}
-	text := getDocument(t, &eventNode{})
+	text := getDocument(t, new(fakeNode))
 	if err := json.Unmarshal(text, &doc); err != nil {
 		t.Fatal(err)
 	}
@@ -208,8 +208,7 @@ func TestOpenAPI(t *testing.T) {
 	slices.Sort(got)
 	want := []string{
 		"add-peer post /v1/peers", "add-videos post /v1/videos", "add-watch post /v1/watches", "collect-garbage post /v1/gc",
-		"create-invite post /v1/invites", "create-ticket post /v1/tickets", "fetch-video post /v1/fetches", "follow-events get /v1/events",
-		"follow-peer post /v1/follows",
+		"create-invite post /v1/invites", "create-ticket post /v1/tickets", "fetch-video post /v1/fetches", "follow-peer post /v1/follows",
 		"get-content get /v1/videos/{ref}/content", "get-health get /v1/health", "get-id get /v1/id",
 		"get-status get /v1/status", "get-transcript get /v1/videos/{ref}/transcript", "get-video get /v1/videos/{ref}",
 		"join post /v1/joins",
@@ -220,21 +219,15 @@ func TestOpenAPI(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("operations\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	// Two operations are not Node's: health and events.
-	if nodes := reflect.TypeFor[api.Node]().NumMethod(); len(got) != nodes+2 {
+	// One operation is not Node's: health.
+	if nodes := reflect.TypeFor[api.Node]().NumMethod(); len(got) != nodes+1 {
 		t.Errorf("%d operations for %d methods of Node", len(got), nodes)
 	}
 	checkRefs(t, text, doc.Components.Schemas)
-	for _, name := range []string{"Problem", "Progress", "FetchRequest", "Event", "Info"} {
+	for _, name := range []string{"Problem", "Progress", "FetchRequest", "Info"} {
 		if doc.Components.Schemas[name] == nil {
 			t.Errorf("no schema %s", name)
 		}
-	}
-}
-
-func TestOpenAPIWithoutEvents(t *testing.T) {
-	if text := getDocument(t, new(fakeNode)); strings.Contains(string(text), "/v1/events") {
-		t.Error("a node without events offers them")
 	}
 }
 

@@ -52,9 +52,6 @@ type checkList struct {
 	Checks []Check `json:"checks"`
 }
 
-// ended is the result of a stream that has none.
-type ended struct{}
-
 // register registers an operation for every method of Node, and those that
 // the API has beside.
 func register(a huma.API, n Node, cfg HandlerConfig) {
@@ -65,9 +62,6 @@ func register(a huma.API, n Node, cfg HandlerConfig) {
 	registerFollows(a, n)
 	registerTasks(a, n, cfg)
 	registerWatches(a, n)
-	if e, ok := n.(Eventer); ok {
-		registerEvents(a, e, cfg)
-	}
 }
 
 func registerNode(a huma.API, n Node, cfg HandlerConfig) {
@@ -202,13 +196,5 @@ func registerTasks(a huma.API, n Node, cfg HandlerConfig) {
 		Summary: "Transcribe a video or media file", Description: "Stops if the client goes away."},
 		func(ctx context.Context, in *body[TranscribeRequest], emit func(Progress)) (Transcript, error) {
 			return n.Transcribe(ctx, in.Body, emit)
-		})
-}
-
-func registerEvents(a huma.API, e Eventer, cfg HandlerConfig) {
-	stream(a, cfg, eventEvent, huma.Operation{OperationID: "follow-events", Path: "/v1/events", Tags: []string{"node"},
-		Summary: "Follow what happens to jobs, videos and peers", Description: "A reader that is too slow loses the oldest events."},
-		func(ctx context.Context, _ *nothing, emit func(Event)) (ended, error) {
-			return ended{}, e.Events(ctx, emit)
 		})
 }

@@ -18,7 +18,6 @@ var errTooLong = errors.New("the answer is too long")
 // The events of a stream. A stream ends with exactly one result or error.
 const (
 	eventProgress = "progress"
-	eventEvent    = "event"
 	eventResult   = "result"
 	eventError    = "error"
 )

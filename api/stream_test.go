@@ -181,29 +181,6 @@ func TestUnreadableEvents(t *testing.T) {
 	}
 }
 
-func TestEvents(t *testing.T) {
-	want := filled[api.Event]()
-	node := &eventNode{events: func(ctx context.Context, emit func(api.Event)) error {
-		emit(want)
-		<-ctx.Done()
-		return ctx.Err()
-	}}
-	client := connect(t, node, api.HandlerConfig{})
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var got api.Event
-	err := client.Events(ctx, func(e api.Event) { got = e; cancel() })
-	if err != context.Canceled || !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v and %v, want %+v and context.Canceled", got, err, want)
-	}
-}
-
-func TestNoEvents(t *testing.T) {
-	client := connect(t, new(fakeNode), api.HandlerConfig{})
-	err := client.Events(t.Context(), nil)
-	wantError(t, err, api.CodeUsage)
-}
-
 // deafWriter is the connection to a client that takes nothing more.
 type deafWriter struct{ *httptest.ResponseRecorder }
 
