@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -30,6 +31,13 @@ const (
 	valueThreshold  = 1920 // below the 1,984 bytes of a full block's proof
 	valueLogBytes   = 16 << 20
 	tableBytes      = 1 << 20
+)
+
+// prepare has just held the lock that Badger then takes. A process that is being
+// started meanwhile has a copy of it until it runs its program.
+const (
+	lockPatience = 2 * time.Second
+	lockPause    = 5 * time.Millisecond
 )
 
 func badgerOptions(dir string, logger *slog.Logger) badger.Options {
@@ -58,11 +66,15 @@ func openBadger(dir string, logger *slog.Logger) (*badger.DB, error) {
 	if err := prepare(dir, opts); err != nil {
 		return nil, err
 	}
-	db, err := openGuarded(opts)
-	if err != nil {
-		return nil, openError(err)
+	for end := time.Now().Add(lockPatience); ; time.Sleep(lockPause) {
+		db, err := openGuarded(opts)
+		if err == nil {
+			return db, nil
+		}
+		if err = openError(err); !errors.Is(err, ErrInUse) || time.Now().After(end) {
+			return nil, err
+		}
 	}
-	return db, nil
 }
 
 // dropUnborn removes the log files that Badger had created but not yet given
