@@ -115,7 +115,7 @@ func TestPeersShareEvenly(t *testing.T) {
 		bytes int64 // of all
 	}{
 		{"memory", protocol.ServerConfig{ServingPieces: 1}, 300 << 20},
-		{"rate", protocol.ServerConfig{Up: rate.NewLimiter(16<<20, protocol.PaceBytes)}, 40 << 20},
+		{"rate", protocol.ServerConfig{Up: rate.NewLimiter(24<<20, protocol.PaceBytes)}, 96 << 20},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.cfg.Library = untouched{newLibrary(v)}
@@ -143,7 +143,8 @@ func TestPeersShareEvenly(t *testing.T) {
 			eventually(t, "enough", func() bool { return sum() >= test.bytes })
 			share := sum() / int64(len(streams))
 			for i, n := range streams {
-				if bytes := got[i].Load() - before[i]; bytes < share*3/4 || bytes > share*5/4 {
+				// By streams the first would have a 6th of it, and the last nearly three times.
+				if bytes := got[i].Load() - before[i]; bytes < share/2 || bytes > share*3/2 {
 					t.Errorf("peer with %d streams got %d MiB, an even share is %d", n, bytes>>20, share>>20)
 				}
 			}
